@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from seller.command import bound_recursion, spare_local_chain, stop_cleanly
+from seller.command import bound_recursion, spare_local_chain, stop_cleanly, worker_count
 from seller.config import Config, read_config
 from seller.errors import BadSetting, ChainError, Unreadable
 from seller.events import log_to_stderr
@@ -43,18 +43,19 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--config", type=Path, default=Path("seller.yaml"))
     parser.add_argument("--json", action="store_true", help="of status, check and sales: JSON")
     parser.add_argument("--csv", action="store_true", help="of sales: CSV")
+    parser.add_argument("--workers", type=worker_count, default=1, help="of serve: processes that share the port")
     parser.add_argument("--off", action="store_true", help="of drain: sell again")
     return parser.parse_args()
 
 
-def _serve(config: Config, _: argparse.Namespace) -> None:
+def _serve(config: Config, arguments: argparse.Namespace) -> None:
     stop_cleanly()
     spare_local_chain()
     # Imported here: it takes two seconds, and a mistake in the configuration is said at once.
     from seller.serve import sell
 
     bound_recursion()
-    sell(config, os.environ)
+    sell(config, os.environ, arguments.workers)
 
 
 def _status(config: Config, arguments: argparse.Namespace) -> None:

@@ -1,12 +1,15 @@
 """What every seller's command does before it serves: it ends by way of its cleanups, and reaches this machine."""
 
 import os
+import re
 import signal
 import sys
+from argparse import ArgumentTypeError
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 RECURSION_MAX = 1000
+WORKERS_MAX = 64
 
 
 def stop_cleanly() -> None:
@@ -28,6 +31,13 @@ def bound_recursion() -> None:
     RecursionError.
     """
     sys.setrecursionlimit(RECURSION_MAX)
+
+
+def worker_count(text: str) -> int:
+    """The number of workers that a command line asks for. Raises ArgumentTypeError."""
+    if not re.fullmatch("[0-9]{1,2}", text) or not 1 <= int(text) <= WORKERS_MAX:
+        raise ArgumentTypeError(f"write a whole number from 1 to {WORKERS_MAX}; one for each core is plenty")
+    return int(text)
 
 
 def _stop(*_: object) -> None:

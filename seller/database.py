@@ -3,13 +3,14 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from seller.errors import Unreadable
+from seller.locks import Lock, ThreadLock
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS quotes (
@@ -150,12 +151,15 @@ class JobCount:
 
 
 class Database:
-    """One SQLite file. Every method is one transaction, safe to call from any thread."""
+    """One SQLite file. Every method is one transaction, safe to call from any thread.
+
+    writing: the turn to write, of all processes that do: SQLite itself looks only now and then whether it may.
+    """
 
     schema = SCHEMA
 
-    def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, path: Path, writing: Lock | None = None) -> None:
+        self._lock, self._writing = threading.Lock(), writing or ThreadLock()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         self._check_version(path)
@@ -190,13 +194,18 @@ class Database:
                 (expired_before,),
             )
 
-    def begin(self, purchase: Purchase, room: Room | None = None) -> None:
-        """Store a purchase before its settlement is requested. Raises NonceTaken, or NoRoom with nothing stored."""
+    def begin(self, purchase: Purchase, room: Room | None = None, closed: Callable[[], str] = str) -> None:
+        """Store a purchase before its settlement is requested. Raises NonceTaken, or NoRoom with nothing stored.
+
+        closed: why nothing more is sold, "" while it is; asked here once more, see is_at_rest.
+        """
         try:
             with self._write() as database:
                 _insert(database, "purchases", asdict(purchase))
                 if room:
                     _check_room(database, purchase, room)
+                if reason := closed():
+                    raise NoRoom(reason)
         except sqlite3.IntegrityError as error:
             raise NonceTaken(str(error)) from error
 
@@ -228,6 +237,11 @@ class Database:
     def settling(self) -> list[Purchase]:
         """The purchases whose transfer may or may not be on chain."""
         return [Purchase(**row) for row in self._all("SELECT * FROM purchases WHERE state = 'settling' ORDER BY rowid")]
+
+    def is_at_rest(self) -> bool:
+        """Whether nothing settles, waits or runs. What this does not see begins later, and so asks later if it may."""
+        with self._write() as database:
+            return not database.execute(_UNDONE).fetchone()
 
     def job(self, vendor_id: str, job_id: str) -> Job | None:
         return _job(self._row("SELECT * FROM jobs WHERE vendor_id = ? AND job_id = ?", vendor_id, job_id))
@@ -296,7 +310,7 @@ class Database:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._writing.hold(), self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -328,6 +342,10 @@ class Database:
             return [dict(row) for row in self._connection.execute(query, values)]
 
 
+_UNDONE = (
+    "SELECT 1 FROM purchases WHERE state = 'settling'"
+    " UNION ALL SELECT 1 FROM jobs WHERE start IN ('waiting', 'started') LIMIT 1"
+)
 _OPEN_OF_GPU = (
     "(SELECT COUNT(*) FROM purchases JOIN quotes USING (quote_id) WHERE state = 'settling' AND gpu_type = ?)"
     " + (SELECT COUNT(*) FROM jobs WHERE start IN ('waiting', 'started') AND gpu_type = ?)"

@@ -13,7 +13,6 @@ from pathlib import Path
 from seller.database import Job
 from seller.events import event
 from seller.folders import folder_bytes
-from seller.home import DRAIN
 from seller.runners import JobState, RunnerError, UnknownJob
 from seller.sale import recover
 from seller.shop import Shop
@@ -40,7 +39,7 @@ class Dispatcher:
         self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher")
-        self._tidied_at, self._is_drained = 0.0, False
+        self._tidied_at, self.is_drained = 0.0, False
 
     def start(self) -> None:
         self._thread.start()
@@ -55,7 +54,6 @@ class Dispatcher:
         self._note_ends()
         self._recover()
         self._start_waiting()
-        self._shop.closing.drain = (self._folder / DRAIN).exists()
         if self._shop.closing.drain:
             self._drain()
         now = self._shop.clock.now()
@@ -123,10 +121,9 @@ class Dispatcher:
         return job.start == "started"
 
     def _drain(self) -> None:
-        database = self._shop.database
-        if self._is_drained or database.settling() or database.jobs_with_work("waiting", "started"):
+        if self.is_drained or not self._shop.database.is_at_rest():
             return
-        self._is_drained = True
+        self.is_drained = True
         event(logger, "drained", folder=str(self._folder))
         self._drained()
 
@@ -146,7 +143,7 @@ class Dispatcher:
                 continue
             shop.database.mark_forgotten(job.job_id)
             event(logger, "job forgotten", job=job.job_id)
-        shop.closing.disk_full = folder_bytes(self._folder) > self._disk
+        shop.closing.full[0] = int(folder_bytes(self._folder) > self._disk)
 
 
 @contextmanager

@@ -4,17 +4,18 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from seller.api.documents import bazaar_declaration
 from seller.catalogue import Vendor
+from seller.commons import Commons, commons
 from seller.config import CAIP2, Config
 from seller.database import Database
 from seller.errors import BadSetting, ChainError
 from seller.folders import kept_text
 from seller.home import DATABASE, owned
-from seller.limiter import limiter
 from seller.payments.keys import read_key
 from seller.payments.market import Account, Market, address, check_market
 from seller.payments.networks import NETWORKS, Network
@@ -37,32 +38,71 @@ class SystemClock:
         return time.time()
 
 
+@dataclass(frozen=True)
+class Premises:
+    """What a seller needs one of, however many processes it has. key: that settles and signs quotes, None for none.
+
+    secret: that buyers present. salt: that job ids are made with.
+    """
+
+    config: Config
+    key: Account | None
+    market: Market
+    runner: LocalRunner
+    secret: str
+    salt: str
+    commons: Commons
+
+
 @contextmanager
-def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
-    """The shop that the configuration asks for. Raises BadSetting or ChainError."""
+def open_premises(config: Config, environment: Mapping[str, str], workers: int = 1) -> Iterator[Premises]:
+    """The premises that the configuration asks for, with a database. Raises BadSetting, ChainError or Unreadable."""
     key = read_key(config.key, environment)
     market = open_market(config, key)
-    with ExitStack() as stack:
-        folder = make_folder(config.folder)
-        stack.enter_context(owned(folder, config.id, market.network, market.asset))
+    folder = make_folder(config.folder)
+    with owned(folder, config.id, market.network, market.asset):
         with explained(folder / DATABASE):
-            database = Database(folder / DATABASE)
+            Database(folder / DATABASE).close()
+        with closing(open_runner(config, folder / "jobs")) as runner:
+            yield Premises(
+                config=config,
+                key=key,
+                market=market,
+                runner=runner,
+                secret=bearer(config, environment),
+                salt=kept_text(folder / "salt", secrets.token_hex(32)),
+                commons=commons(config, folder, workers),
+            )
+
+
+@contextmanager
+def open_counter(premises: Premises) -> Iterator[Shop]:
+    """The shop of one process on these premises. Raises BadSetting, ChainError or Unreadable."""
+    config, shared, vendor = premises.config, premises.commons, vendor_of(premises.config)
+    with ExitStack() as stack:
+        with explained(config.folder / DATABASE):
+            database = Database(config.folder / DATABASE, shared.writing)
         stack.callback(database.close)
-        till = Till(market)
+        till = Till(premises.market, shared.sending)
         stack.callback(till.close)
-        runner = open_runner(config, folder / "jobs")
-        stack.callback(runner.close)
-        vendor = vendor_of(config)
-        bounds = Bounds(file=int(config.limits.inputs), total=int(config.limits.inputs))
-        workshop = Workshop(database, runner, folder / "inputs", [vendor.vendor_id], bounds, queues=True)
+        workshop = Workshop(
+            database,
+            premises.runner,
+            config.folder / "inputs",
+            [vendor.vendor_id],
+            Bounds(file=int(config.limits.inputs), total=int(config.limits.inputs)),
+            queues=True,
+            secrets=shared.secrets,
+            inputs_lock=shared.inputs,
+        )
         yield Shop(
-            market=market,
+            market=premises.market,
             vendors={vendor.vendor_id: vendor},
             database=database,
             till=till,
             workshop=workshop,
             clock=SystemClock(),
-            secret=bearer(config, environment),
+            secret=premises.secret,
             terms=Terms(
                 max_hours=Decimal(config.limits.max_duration) / HOUR_S,
                 queue=config.limits.queue,
@@ -70,12 +110,21 @@ def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
                 min_price=config.payment.min_price,
                 payers=frozenset(payer.lower() for payer in config.runner.payers),
             ),
-            signer=key,
+            signer=premises.key,
             url=config.url or "",
-            salt=kept_text(folder / "salt", secrets.token_hex(32)),
+            salt=premises.salt,
             extensions=bazaar_declaration(vendor, _example_image(config)),
-            limiter=limiter(config.limits.requests_per_minute, int(config.limits.inputs) // 4),
+            limiter=shared.limiter,
+            closing=shared.closing,
+            locks=shared.keys,
         )
+
+
+@contextmanager
+def open_shop(config: Config, environment: Mapping[str, str]) -> Iterator[Shop]:
+    """The shop that the configuration asks for, in this process alone. Raises BadSetting, ChainError or Unreadable."""
+    with open_premises(config, environment) as premises, open_counter(premises) as shop:
+        yield shop
 
 
 def vendor_of(config: Config) -> Vendor:

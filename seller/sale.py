@@ -135,7 +135,7 @@ def _begin(
         begun_at=shop.clock.now(),
     )
     try:
-        shop.database.begin(purchase, _room(shop, quote))
+        shop.database.begin(purchase, _room(shop, quote), lambda: shop.closing.reason)
     except NonceTaken:
         raise Refusal(409, "authorization_in_use", "this authorization has bought another job") from None
     except NoRoom as error:

@@ -1,12 +1,10 @@
 """The parts of a seller at work."""
 
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Protocol
-from zlib import crc32
 
 from fastapi import Depends, Request
 
@@ -14,6 +12,7 @@ from seller.catalogue import Vendor
 from seller.conduct import Conduct
 from seller.database import Database
 from seller.limiter import Limiter
+from seller.locks import KeyLocks, Numbers
 from seller.payments.market import Account, Market
 from seller.payments.till import Till
 from seller.work.workshop import Workshop
@@ -23,18 +22,6 @@ class Clock(Protocol):
     def now(self) -> float:
         """Unix seconds."""
         ...
-
-
-class KeyLocks:
-    """Locks for one request at a time for one Idempotency-Key. Different keys share a lock only by chance."""
-
-    def __init__(self, count: int = 1024) -> None:
-        self._locks = [threading.Lock() for _ in range(count)]
-
-    @contextmanager
-    def hold(self, vendor_id: str, key: str) -> Iterator[None]:
-        with self._locks[crc32(f"{vendor_id} {key}".encode()) % len(self._locks)]:
-            yield
 
 
 @dataclass(frozen=True)
@@ -52,19 +39,26 @@ class Terms:
     min_price: Decimal = Decimal(0)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Closing:
-    """Whether anything new is sold. What has been sold goes on."""
+    """Whether anything new is sold, by all processes of a seller. What has been sold goes on.
 
-    drain: bool = False
-    disk_full: bool = False
+    marker: the file that is there while the seller drains, None where none does. full: 1 while its disk is.
+    """
+
+    marker: Path | None = None
+    full: Numbers = field(default_factory=lambda: [0])
+
+    @property
+    def drain(self) -> bool:
+        return self.marker is not None and self.marker.exists()
 
     @property
     def reason(self) -> str:
         """Why nothing new is sold, in words for buyers; "" where it is."""
         if self.drain:
             return "the seller is closing, and sells nothing more"
-        return "the seller's disk is full" if self.disk_full else ""
+        return "the seller's disk is full" if self.full[0] else ""
 
 
 @dataclass(frozen=True)

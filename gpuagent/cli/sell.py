@@ -22,10 +22,17 @@ CONFIG = Path("seller.yaml")
 
 
 @seller.callback(invoke_without_command=True)
-def sell(context: typer.Context, config: ConfigFile = CONFIG) -> None:
+def sell(
+    context: typer.Context,
+    config: ConfigFile = CONFIG,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, max=64, help="Processes that share the port; one a core is plenty."),
+    ] = 1,
+) -> None:
     """Sell until stopped; paid jobs go on, and the next start takes them up."""
     if context.invoked_subcommand is None:
-        _become("serve", config)
+        _become("serve", config, "--workers", str(workers))
 
 
 @seller.command("check")

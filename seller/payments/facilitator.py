@@ -1,6 +1,5 @@
 """Our own facilitator: the SDK's, whose way to the chain is a lean client of the node."""
 
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +17,7 @@ from x402.mechanisms.evm.types import TransactionReceipt
 from x402.mechanisms.evm.utils import get_evm_chain_id
 from x402.schemas import PaymentPayload, PaymentRequirements
 
+from seller.locks import Lock, ThreadLock
 from seller.payments.node import Call, Node, NodeError
 
 Abi = list[dict[str, Any]]
@@ -26,18 +26,21 @@ CONFIRMATION_TIMEOUT_S = 15.0
 POLL_FIRST_S, POLL_MAX_S = 0.02, 0.5
 """Between looks for a receipt: each twice the one before, up to the second."""
 SIGNATURE_BYTES = 65
+FRESH_S = 5.0
+"""How old the price of gas may be when the turn to send comes. It is asked before: others wait for that turn."""
 
 
 class Signer(FacilitatorWeb3Signer):
     """Sends one transaction at a time, and survives one that could not be sent. Its methods raise NodeAway, NodeError.
 
-    What is rare is the SDK's own, over web3.py: a contract's signature of typed data.
+    What is rare is the SDK's own, over web3.py: a contract's signature of typed data. sending: the turn to send, of all
+    who do with this key, and the number of the account's next transaction; of this process by default.
     """
 
-    def __init__(self, node: Node, chain_id: int, private_key: str) -> None:
+    def __init__(self, node: Node, chain_id: int, private_key: str, sending: Lock | None = None) -> None:
         super().__init__(private_key, node.url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
         self._node, self._chain_id = node, chain_id
-        self._sending = threading.Lock()
+        self._sending = sending or ThreadLock(1)
 
     def reads(self, payload: PaymentPayload, offer: PaymentRequirements) -> list[Call]:
         """What a verification of this payment asks, as far as it is known before."""
@@ -55,6 +58,10 @@ class Signer(FacilitatorWeb3Signer):
             return [code, self._call(offer.asset, abi, name, arguments)]
         except EncodingError:
             return [code]  # no number or address that a contract takes: the verification will say so
+
+    def terms(self) -> list[Call]:
+        """What is asked before a transaction is sent."""
+        return [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
 
     def get_code(self, address: str) -> bytes:
         (code,) = self._node.many([_code(address)])
@@ -93,21 +100,19 @@ class Signer(FacilitatorWeb3Signer):
 
     def _send(self, to: str, data: str) -> str:
         """Signs for the chain that is sold on, whatever the node says it is, and sends. Returns the transaction."""
-        with self._sending:
-            count, price = self._node.many(
-                [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
-            )
-            nonce = max(int(count, 16), self._next_nonce or 0)
+        (count, price), fresh_until = self._node.many(self.terms()), time.monotonic() + FRESH_S
+        with self._sending.hold() as following:
+            if not following[0] or time.monotonic() > fresh_until:
+                count, price = self._node.many(self.terms())
+            nonce = max(int(count, 16), following[0])
             terms = {"nonce": nonce, "gasPrice": int(price, 16), "gas": self._gas_limit, "chainId": self._chain_id}
             signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})
-            # Counted before the answer, for the node may have it without one. One that is refused was not used: every
+            tx = str(signed.hash.to_0x_hex())
+            # Counted once the node has it. One that is refused, or that a kill kept from the node, was not used: every
             # later transaction would wait behind the gap, so the next asks the chain again.
-            self._next_nonce, tx = nonce + 1, str(signed.hash.to_0x_hex())
-            try:
-                self._hand_in(signed.raw_transaction.to_0x_hex(), tx)
-            except Exception:
-                self._next_nonce = None
-                raise
+            following[0] = 0
+            self._hand_in(signed.raw_transaction.to_0x_hex(), tx)
+            following[0] = nonce + 1
             return tx
 
     def _hand_in(self, transaction: str, tx: str) -> None:

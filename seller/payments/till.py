@@ -24,6 +24,7 @@ from x402.schemas import (
     SettleResponse,
 )
 
+from seller.locks import Lock
 from seller.payments.facilitator import Signer, facilitator
 from seller.payments.hosted import FacilitatorUnavailable, open_facilitator
 from seller.payments.market import Market
@@ -59,8 +60,8 @@ class ChainUnavailable(Exception):
 class Till:
     """The vendor's till: it takes payments on one market. Safe to call from any thread."""
 
-    def __init__(self, market: Market) -> None:
-        """Raises BadSetting where a hosted facilitator cannot settle on this market."""
+    def __init__(self, market: Market, sending: Lock | None = None) -> None:
+        """sending: the turn to send from the own account. Raises BadSetting where the hosted one cannot settle here."""
         self._market = market
         self._node = Node(market.rpc_url)
         self._ledger = Ledger(market.rpc_url, market.asset, self._node)
@@ -69,7 +70,7 @@ class Till:
             self._hosted = open_facilitator(market.facilitator_url, market.network)
             self._server = x402ResourceServerSync(self._hosted)
         else:
-            self._signer = Signer(self._node, market.chain_id, market.facilitator.private_key)
+            self._signer = Signer(self._node, market.chain_id, market.facilitator.private_key, sending)
             self._server = x402ResourceServerSync(facilitator(self._signer, market.network))
         register_exact_evm_server(self._server, market.network)
         self._server.initialize()
@@ -142,7 +143,8 @@ class Till:
         first: its settlement was never asked for. Later a transfer may be on its way, and only the chain says "never".
         """
         try:
-            reads = [*self._ledger.reads(payment.authorization), *self._reads(payment, offer)]
+            terms = self._signer.terms() if self._signer else []
+            reads = [*self._ledger.reads(payment.authorization), *self._reads(payment, offer), *terms]
             with _node_errors(), self._node.ahead(reads):
                 verdict = self._ledger.look_up(payment.authorization)
                 if not isinstance(verdict, Open):

@@ -31,10 +31,10 @@ class Cgroup:
     def bounds(self, controller: str) -> bool:
         return controller in self._folders
 
-    def enter(self) -> None:
-        """Puts the process that calls into the group, and so all that it starts."""
+    def enter(self, process: int = 0) -> None:
+        """Puts a process into the group, by default the one that calls, and so all that it starts."""
         for folder in self._paths():
-            (folder / PROCESSES).write_text("0")
+            (folder / PROCESSES).write_text(str(process))
 
     def memory_kills(self) -> int:
         """How often the kernel killed a process of the group because its memory was used up."""

@@ -22,6 +22,7 @@ class JobFolder:
         self.order, self.stop, self.ended = path / "order.json", path / "stop", path / "ended.json"
         self.lock, self.checkpoints, self.newest = path / "lock", path / "checkpoints", path / "newest"
         self.started, self.pid, self.pins = path / "started", path / "pid", path / "pins"
+        self.pins_lock = path / "pins.lock"
         self._phase = path / "phase"
 
     def __fspath__(self) -> str:

@@ -1,11 +1,11 @@
 """The checkpoints that a job's supervisor has kept, as their seller lists and reads them."""
 
 import json
-import threading
 from contextlib import suppress
 from pathlib import Path
 
 from seller.folders import write_whole
+from seller.locks import ProcessLock
 from seller.runners.base import Checkpoint, RunnerError, manifest_sha256
 from seller.runners.job_folder import JobFolder
 from seller.runners.reading import file_entry
@@ -15,10 +15,10 @@ PINS_MAX = 3
 
 
 class KeptCheckpoints:
-    """Manifests, each hashed once, and the pins by which a checkpoint stays while a buyer fetches it. Thread-safe."""
+    """Manifests, each hashed once, and the pins by which a checkpoint stays while a buyer fetches it. Safe from any
+    thread of any process."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._manifests: dict[Path, Checkpoint] = {}
 
     def newest(self, folder: JobFolder) -> Checkpoint | None:
@@ -57,13 +57,11 @@ class KeptCheckpoints:
 
     def _pin(self, folder: JobFolder, name: str, sha256: str) -> None:
         """Has the supervisor keep this checkpoint, the last to be asked for."""
-        with self._lock:
-            pins = folder.pinned()
-            if pins[-1:] == [(name, sha256)]:
-                return
-            pins = [*(pin for pin in pins if pin[0] != name), (name, sha256)][-PINS_MAX:]
-            write_whole(folder.pins, json.dumps(pins))
-            kept = {folder.checkpoints / name for name, _ in pins}
-            for path in [path for path in list(self._manifests) if path.parent == folder.checkpoints]:
-                if path not in kept:
-                    self._manifests.pop(path, None)
+        if folder.pinned()[-1:] != [(name, sha256)]:
+            with ProcessLock(folder.pins_lock).hold():
+                pins = [*(pin for pin in folder.pinned() if pin[0] != name), (name, sha256)][-PINS_MAX:]
+                write_whole(folder.pins, json.dumps(pins))
+        kept = {folder.checkpoints / name for name, _ in folder.pinned()}
+        for path in [path for path in list(self._manifests) if path.parent == folder.checkpoints]:
+            if path not in kept:
+                self._manifests.pop(path, None)

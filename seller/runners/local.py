@@ -29,6 +29,8 @@ FILE_READ = 256 * 1024
 START_S, END_S, POLL_S = 5.0, 30.0, 0.02
 METRICS = "metrics.jsonl"
 FORGOTTEN = ".forgotten"
+OUTPUTS_KEPT = 1_000
+"""Jobs whose outputs are remembered with their hashes: another process may forget a job, and this one then does not."""
 NODE_LOST = "node lost: the machine that ran it is gone"
 
 
@@ -142,10 +144,14 @@ class LocalRunner(ABC):
         folder = self._known(job_id)
         if not folder.ended.exists():
             return []
-        if job_id not in self._outputs:
+        entries = self._outputs.get(job_id)
+        if entries is None:
             outputs = dict.fromkeys(json.loads(folder.order.read_text())["outputs"])
-            self._outputs[job_id] = [entry for path in outputs if (entry := file_entry(folder.work, path))]
-        return self._outputs[job_id]
+            entries = [entry for path in outputs if (entry := file_entry(folder.work, path))]
+            if len(self._outputs) >= OUTPUTS_KEPT:
+                self._outputs.pop(next(iter(self._outputs)), None)
+            self._outputs[job_id] = entries
+        return entries
 
     def checkpoint(self, job_id: str) -> Checkpoint | None:
         return self._checkpoints.newest(self._known(job_id))

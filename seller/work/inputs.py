@@ -9,15 +9,18 @@ and goes on.
 import hashlib
 import os
 import re
-import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+
+from seller.locks import Lock, Numbers, ThreadLock
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE_MAX, TOTAL_MAX, FILES_MAX, KEEP_S = 2 * 10**9, 8 * 10**9, 10_000, 3600.0
-READ_BYTES = 256 * 1024
+BYTES, FILES = 0, 1
+"""The places of the totals."""
 
 
 class InputRefused(Exception):
@@ -55,9 +58,10 @@ class Bounds:
 
 
 class InputStore:
-    """A folder of inputs by the key of their order and SHA-256. Safe from any thread, for one process at a time.
+    """A folder of inputs by the key of their order and SHA-256. Safe from any thread.
 
-    needed: key and SHA-256 of the inputs of what is paid, or may be: they are kept however old they are.
+    needed: key and SHA-256 of the inputs of what is paid, or may be: they are kept however old they are. lock: of all
+    processes that have the folder, with its bytes and files: no piece has to be weighed against every file.
     """
 
     def __init__(
@@ -66,11 +70,13 @@ class InputStore:
         bounds: Bounds | None = None,
         needed: Callable[[], Collection[tuple[str, str]]] = tuple,
         now: Callable[[], float] = time.time,
+        lock: Lock | None = None,
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._bounds, self._needed, self._now = folder, bounds or Bounds(), needed, now
-        self._lock = threading.Lock()
-        self._sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+        self._lock = lock or ThreadLock(2)
+        with self._lock.hold() as totals:
+            self._count(totals)
 
     def path(self, key: str, sha256: str) -> Path | None:
         """Where an input of an order is that is whole; None without it."""
@@ -84,33 +90,35 @@ class InputStore:
 
     def received(self, key: str, sha256: str) -> tuple[int, bool]:
         """How many bytes of an order's input are there, and whether that is all of it."""
-        with self._lock:
-            return self._received(_name(key, sha256))
+        name = _name(key, sha256)
+        with self._lock.hold():
+            return self._received(name)
 
     def put(self, key: str, sha256: str, size: int, start: int, piece: bytes) -> int:
         """Takes a piece of an input; how many bytes of it are there then. An input that is whole stays as it is.
 
         Raises InputRefused in its kinds, with nothing of the piece taken.
         """
-        with self._lock:
-            name = _name(key, sha256)
+        name = _name(key, sha256)
+        with self._lock.hold() as totals:
             received, complete = self._received(name)
             if complete:
                 return received
-            self._check(name, size, start, received, piece)
-            return self._append(name, sha256, size, piece)
+            self._check(name, size, start, received, piece, totals)
+            return self._append(name, sha256, size, piece, totals)
 
     def sweep(self) -> None:
         """Deletes what was last added to more than keep_s ago, and is not needed."""
-        with self._lock:
-            self._sweep()
+        with self._lock.hold() as totals:
+            self._sweep(totals)
 
     def _received(self, name: str) -> tuple[int, bool]:
-        if name in self._sizes:
-            return self._sizes[name], True
-        return self._sizes.get(_part(name), 0), False
+        whole = _size(self._folder / name)
+        if whole is not None:
+            return whole, True
+        return _size(self._folder / _part(name)) or 0, False
 
-    def _check(self, name: str, size: int, start: int, received: int, piece: bytes) -> None:
+    def _check(self, name: str, size: int, start: int, received: int, piece: bytes, totals: Numbers) -> None:
         if size > self._bounds.file:
             raise TooLarge(f"an input may have {self._bounds.file} bytes, and this has {size}", received)
         if start != received:
@@ -118,46 +126,65 @@ class InputStore:
         if received + len(piece) > size:
             raise TooLarge(f"it was to have {size} bytes, and more have come", received)
         if not received:
-            self._sweep()
-        known = _part(name) in self._sizes
-        if sum(self._sizes.values()) + len(piece) > self._bounds.total or (
-            not known and len(self._sizes) >= self._bounds.files
-        ):
+            self._sweep(totals)
+        known = (self._folder / _part(name)).exists()
+        if totals[BYTES] + len(piece) > self._bounds.total or (not known and totals[FILES] >= self._bounds.files):
             raise StoreFull("the inputs of other orders fill the room there is: try again within the hour", received)
 
-    def _append(self, name: str, sha256: str, size: int, piece: bytes) -> int:
+    def _append(self, name: str, sha256: str, size: int, piece: bytes, totals: Numbers) -> int:
         part = self._folder / _part(name)
-        before = self._sizes.get(part.name, 0)
-        with part.open("r+b" if before else "wb") as file:  # a write that was cut off left bytes that do not count
-            file.seek(before)
-            file.write(piece)
-            file.truncate()
-        received = before + len(piece)
+        before = _size(part)
+        totals[BYTES] += len(piece)
+        totals[FILES] += before is None
+        with part.open("ab", buffering=0) as file:
+            try:
+                _write_all(file, piece)
+            except OSError:
+                file.truncate(before or 0)  # of a piece that is refused nothing counts
+                raise
+        received = (before or 0) + len(piece)
         os.utime(part, (self._now(), self._now()))
-        self._sizes[part.name] = received
         if received == size:
-            self._finish(name, sha256, part)
+            self._finish(name, sha256, part, totals)
         return received
 
-    def _finish(self, name: str, sha256: str, part: Path) -> None:
+    def _finish(self, name: str, sha256: str, part: Path, totals: Numbers) -> None:
         with part.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             os.fsync(file.fileno())
-        size = self._sizes.pop(part.name)
-        if digest != sha256:
-            part.unlink()
-            raise WrongContent(f"its content has the SHA-256 {digest}: it is dropped")
-        part.rename(self._folder / name)
-        self._sizes[name] = size
+        if digest == sha256:
+            part.rename(self._folder / name)
+            return
+        totals[BYTES] -= part.stat().st_size
+        totals[FILES] -= 1
+        part.unlink()
+        raise WrongContent(f"its content has the SHA-256 {digest}: it is dropped")
 
-    def _sweep(self) -> None:
+    def _sweep(self, totals: Numbers) -> None:
         names = {name for key, sha256 in self._needed() for name in (_name(key, sha256), sha256)}
         needed = names | {_part(name) for name in names}
-        for name in [name for name in self._sizes if name not in needed]:
-            path = self._folder / name
-            if path.stat().st_mtime + self._bounds.keep_s <= self._now():
+        for path in self._folder.iterdir():
+            if path.name not in needed and path.stat().st_mtime + self._bounds.keep_s <= self._now():
                 path.unlink()
-                del self._sizes[name]
+        self._count(totals)
+
+    def _count(self, totals: Numbers) -> None:
+        """Counts anew: a kill, or a write that failed, leaves the totals wrong until then."""
+        sizes = [path.stat().st_size for path in self._folder.iterdir()]
+        totals[BYTES], totals[FILES] = sum(sizes), len(sizes)
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None without it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def _write_all(file: FileIO, content: bytes) -> None:
+    while content:
+        content = content[file.write(content) or 0 :]
 
 
 def _part(name: str) -> str:

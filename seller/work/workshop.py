@@ -1,14 +1,15 @@
 """The workshop: where ordered workloads are run. It holds inputs, the values of secrets, and the runner."""
 
 import logging
-import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from seller.database import Database, Job
+from seller.locks import Lock
 from seller.runners import JobOrder, Runner, RunnerError, UnknownJob
 from seller.work.inputs import Bounds, InputStore
 from seller.work.order import read_order
+from seller.work.secrets import OwnSecrets, SecretsStore
 from seller.work.workload import WorkOrder
 
 SECRETS_LOST = "the values of its secrets were lost when the vendor was restarted, and are stored nowhere: it never ran"
@@ -20,6 +21,7 @@ class Workshop:
     """Runs each job once. Secrets are in memory alone, from the paid order until the job has them.
 
     queues: jobs are started when there is a slot for them, by a dispatcher; else as soon as they are paid for.
+    secrets, inputs_lock: of all processes that run jobs in this folder, of this one alone by default.
     """
 
     def __init__(
@@ -30,12 +32,15 @@ class Workshop:
         vendor_ids: Iterable[str],
         bounds: Bounds | None = None,
         queues: bool = False,
+        secrets: SecretsStore | None = None,
+        inputs_lock: Lock | None = None,
     ) -> None:
         self.runner, self.queues = runner, queues
         self._database = database
-        self._stores = {vendor_id: self._store(folder / vendor_id, vendor_id, bounds) for vendor_id in vendor_ids}
-        self._secrets: dict[tuple[str, str], Mapping[str, str]] = {}
-        self._lock = threading.Lock()
+        self._secrets = secrets or OwnSecrets()
+        self._stores = {
+            vendor_id: self._store(folder / vendor_id, vendor_id, bounds, inputs_lock) for vendor_id in vendor_ids
+        }
 
     def inputs(self, vendor_id: str) -> InputStore:
         return self._stores[vendor_id]
@@ -47,12 +52,10 @@ class Workshop:
 
     def take_secrets(self, vendor_id: str, key: str, secrets: Mapping[str, str]) -> None:
         if secrets:
-            with self._lock:
-                self._secrets[vendor_id, key] = secrets
+            self._secrets.put(vendor_id, key, secrets)
 
     def drop_secrets(self, vendor_id: str, key: str) -> None:
-        with self._lock:
-            self._secrets.pop((vendor_id, key), None)
+        self._secrets.drop(vendor_id, key)
 
     def start(self, job: Job) -> None:
         """Starts a job that waits, for the caller who holds its key. Without its secrets it goes on waiting."""
@@ -60,7 +63,7 @@ class Workshop:
             return
         order = read_order(job.job_order)
         try:
-            self.runner.start(self._job_order(job, order, self._secrets.get((job.vendor_id, job.key), {})))
+            self.runner.start(self._job_order(job, order, self._secrets.get(job.vendor_id, job.key)))
         except (RunnerError, OSError) as error:
             self._fail(job, f"it could not be started: {error}")
         else:
@@ -97,16 +100,18 @@ class Workshop:
             logger.warning("what was laid out for %s is not deleted: %s", job.job_id, error)
         self._database.mark_start(job.job_id, "failed", reason)
 
-    def _store(self, folder: Path, vendor_id: str, bounds: Bounds | None) -> InputStore:
+    def _store(self, folder: Path, vendor_id: str, bounds: Bounds | None, lock: Lock | None) -> InputStore:
         def needed() -> set[tuple[str, str]]:
             orders = self._database.orders_ahead(vendor_id)
             return {(key, sha256) for key, order in orders for sha256 in read_order(order).needed}
 
-        return InputStore(folder, bounds, needed=needed)
+        return InputStore(folder, bounds, needed=needed, lock=lock)
 
     def _lacks_secrets(self, job: Job) -> bool:
-        secrets = self._secrets.get((job.vendor_id, job.key), {})
-        return bool(set(read_order(job.job_order).workload.secrets) - set(secrets)) and not self._has_started(job)
+        needed = set(read_order(job.job_order).workload.secrets)
+        if not needed or not needed - set(self._secrets.get(job.vendor_id, job.key)):
+            return False
+        return not self._has_started(job)
 
     def _has_started(self, job: Job) -> bool:
         try:

@@ -1,12 +1,14 @@
 """The dispatcher: starts in order, notes ends, decides what was left, keeps and forgets, and drains."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from x402.schemas import PaymentRequirements
 
 from seller.dispatcher import SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
 from seller.home import DRAIN
+from seller.payments.payment import Payment
 from seller.payments.settlement import Dead, Open
 from seller.payments.till import Unknown
 from seller.report.overview import read_overview
@@ -221,6 +223,36 @@ def test_a_drain_waits_for_a_payment_that_is_settling(tmp_path: Path) -> None:
         assert desk.drained == [True]
         desk.step()
         assert desk.drained == [True], "and it ends once"
+
+
+class DrainsMeanwhile(FakeTill):
+    """A till at which the seller drains, and ends, while a payment is looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def objection(self, payment: Payment, offer: PaymentRequirements) -> str | None:
+        self.meanwhile()
+        return super().objection(payment, offer)
+
+
+@pytest.mark.safety("A draining seller ends while a payment is looked at: it is not settled for a job that never runs")
+def test_nothing_is_sold_once_it_has_drained(tmp_path: Path) -> None:
+    till = DrainsMeanwhile()
+    with open_desk(tmp_path, till=till) as desk:
+
+        def drain() -> None:
+            (tmp_path / DRAIN).touch()
+            desk.step()
+
+        till.meanwhile = drain
+        answer = desk.buy()
+        assert desk.drained == [True]
+        assert (answer.status_code, answer.json()["error"]) == (503, "busy")
+        assert "the seller is closing" in answer.json()["message"]
+        assert till.asked == []
+        assert desk.shop.database.is_at_rest()
 
 
 def test_a_purchase_that_was_left_settling_is_decided_by_the_chain_alone(tmp_path: Path) -> None:

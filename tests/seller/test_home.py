@@ -1,11 +1,13 @@
 """A seller's folder is one process's, and one seller's for ever."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from seller.errors import BadSetting
-from seller.home import owned
+from seller.home import LOOK_S, owned
 
 TERMS = ("box", "eip155:84532", "0x036CbD53842c5426634e7929541eC2318f3dCF7e")
 
@@ -16,6 +18,26 @@ def test_one_process_has_it_at_a_time(tmp_path: Path) -> None:
         second.__enter__()
     with owned(tmp_path, *TERMS):
         pass
+
+
+def test_it_is_its_forks_too_until_they_have_ended(tmp_path: Path) -> None:
+    """Worker processes of a seller that was killed: the next waits until they have died."""
+    waiting, waking = os.pipe()
+    with owned(tmp_path, *TERMS):
+        child = os.fork()
+        if not child:
+            os.read(waiting, 1)
+            os._exit(0)
+    second = owned(tmp_path, *TERMS)
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(second.__enter__)
+        assert wait([opening], 2 * LOOK_S).not_done
+        os.write(waking, b".")
+        opening.result()
+    second.__exit__(None, None, None)
+    os.waitpid(child, 0)
+    os.close(waiting)
+    os.close(waking)
 
 
 @pytest.mark.parametrize("place", range(3))

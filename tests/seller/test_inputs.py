@@ -47,8 +47,11 @@ def test_pieces_become_a_file_and_a_cut_is_taken_up_again(store: InputStore, tmp
         store.put(KEY, NAME, 10, 6, CONTENT[6:])
     assert refusal.value.received == 4
     with (tmp_path / f"{_name(KEY, NAME)}.part").open("ab") as file:
-        file.write(b"xx")  # a write that a kill cut off after these bytes, which were never counted
-    assert store.put(KEY, NAME, 10, 4, CONTENT[4:]) == 10
+        file.write(CONTENT[4:6])  # all of a piece that a kill left, in this process or another
+    with pytest.raises(WrongStart) as refusal:
+        store.put(KEY, NAME, 10, 4, CONTENT[4:])
+    assert refusal.value.received == 6
+    assert store.put(KEY, NAME, 10, 6, CONTENT[6:]) == 10
     assert store.received(KEY, NAME) == (10, True)
     path = store.path(KEY, NAME)
     assert path is not None

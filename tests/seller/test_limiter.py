@@ -1,6 +1,7 @@
 """What is taken of one address: arithmetic of the buckets, and a flood that others do not feel."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
-from seller.limiter import ADDRESSES_MAX, Bucket, Limiter, limiter, neighbourhood
+from seller.limiter import ADDRESSES_MAX, Bucket, Limiter, SharedLevels, limiter, neighbourhood
 from tests.support.fake_till import payment_header
 from tests.support.mock_buyer import new_key
 from tests.support.seller_desk import Desk, open_desk, order
@@ -56,7 +57,29 @@ def test_the_addresses_that_are_remembered_are_bounded() -> None:
         bucket.take(str(number))
         if number == ADDRESSES_MAX // 2:
             assert bucket.take("first") > 0, "who asks often is remembered longest"
-    assert len(bucket._levels) == ADDRESSES_MAX
+    assert len(bucket._levels) == ADDRESSES_MAX  # type: ignore[arg-type]
+
+
+def test_levels_that_processes_share() -> None:
+    levels, child = SharedLevels(), os.fork()
+    if not child:
+        levels.put("192.0.2.7", 3.0, 1_000.0)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (levels.get("192.0.2.7"), levels.get("192.0.2.8")) == ((3.0, 1_000.0), None)
+    levels.put("192.0.2.7", 2.0, 1_001.0)
+    assert levels.get("192.0.2.7") == (2.0, 1_001.0)
+
+
+def test_the_shared_levels_are_bounded_and_who_asks_often_is_remembered_longest() -> None:
+    levels = SharedLevels()
+    for number in range(2 * ADDRESSES_MAX):
+        levels.put(str(number), 1.0, number)
+        levels.put("often", 1.0, number)
+    known = [number for number in range(2 * ADDRESSES_MAX) if levels.get(str(number))]
+    assert levels.get("often")
+    assert 0.8 * ADDRESSES_MAX < len(known) < ADDRESSES_MAX
+    assert levels.get(str(2 * ADDRESSES_MAX - 1))
 
 
 @pytest.mark.parametrize(

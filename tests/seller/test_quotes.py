@@ -11,6 +11,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_defunct
 
+from seller.home import DRAIN
 from seller.shop import Terms
 from tests.support.fake_runner import FakeRunner
 from tests.support.fake_till import payment_header
@@ -124,11 +125,12 @@ def test_what_is_not_offered_is_refused_before_any_payment(
 
 
 def test_nothing_is_quoted_where_nothing_is_sold(desk: Desk) -> None:
-    desk.shop.closing.drain = True
+    (desk.folder / DRAIN).touch()
     assert_refused(desk, "closing")
-    desk.shop.closing.drain, desk.shop.closing.disk_full = False, True
+    (desk.folder / DRAIN).unlink()
+    desk.shop.closing.full[0] = 1
     assert_refused(desk, "closing")
-    desk.shop.closing.disk_full = False
+    desk.shop.closing.full[0] = 0
     assert desk.quote().status_code == 200
 
 

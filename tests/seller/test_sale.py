@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from seller.home import DRAIN
 from seller.payments.settlement import Dead, Paid
 from seller.payments.till import Unknown
 from seller.sale import NONCE_KEY
@@ -203,7 +204,7 @@ def test_while_it_is_closing_only_what_was_sold_is_answered(desk: Desk) -> None:
     key, header = new_key(), signed(desk)
     late = signed(desk, "late")
     sold = desk.submit(order(), header, key)
-    desk.shop.closing.drain = True
+    (desk.folder / DRAIN).touch()
     assert desk.submit(order(), header, key).content == sold.content
     answer = desk.submit(order("late"), late, new_key())
     assert (answer.status_code, answer.json()["error"]) == (503, "closing")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import yaml
 from eth_account import Account
 
@@ -77,6 +78,10 @@ class SellerProcess:
         ready = {"url": self.url, "secret": "none-is-asked-for", "chain": chain}
         return Buyer(ready, str(self.ready["vendorId"]))
 
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes; none where the seller is one process. Those of jobs are no children of their parent."""
+        return psutil.Process(self.child.pid).children()
+
     def terminate(self) -> None:
         self.child.terminate()
 
@@ -93,13 +98,13 @@ def payer_with(practice: PracticeMarket, amount: int) -> str:
 
 @contextmanager
 def seller_running(
-    config: Path, practice: PracticeMarket, key: str = KEY, **environment: str
+    config: Path, practice: PracticeMarket, key: str = KEY, workers: int = 1, **environment: str
 ) -> Iterator[SellerProcess]:
     """A seller of this configuration, which is ended at the end if it has not ended by itself."""
     log = config.with_suffix(".log")
     with log.open("a") as errors:
         child = subprocess.Popen(
-            [sys.executable, "-m", "seller", "--config", config],
+            [sys.executable, "-m", "seller", "--config", config, "--workers", str(workers)],
             cwd=ROOT,
             env=_basics() | {"SELLER_PRIVATE_KEY": key} | environment,
             stdin=subprocess.DEVNULL,

@@ -15,8 +15,9 @@ from seller.api.documents import bazaar_declaration
 from seller.catalogue import Offer, Vendor
 from seller.database import Database
 from seller.dispatcher import Dispatcher
+from seller.home import DRAIN
 from seller.payments.market import account
-from seller.shop import Shop, Terms
+from seller.shop import Closing, Shop, Terms
 from seller.work.workshop import Workshop
 from tests.support.fake_runner import FakeRunner
 from tests.support.fake_till import MARKET, FakeTill, payment_header
@@ -115,6 +116,7 @@ def open_desk(
         workshop=workshop,
         clock=clock,
         extensions=bazaar_declaration(vendor),
+        closing=Closing(folder / DRAIN),
         **parts,
     )
     drained: list[bool] = []

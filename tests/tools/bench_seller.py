@@ -3,16 +3,20 @@
 200 clients at once ask for quotes, are answered 402, and look at jobs, while 20 jobs are bought at once and run. The
 floor, in the same run: /healthz, which does nothing. Prints times, the seller's CPU time and its memory, and what a
 sale costs by part; asserts none but that each was answered as it should be. Clients are on the same machine, and their
-time is in what is printed. With 0 requests: the sale alone.
+time is in what is printed. With 0 requests: the sale alone. Last, sales a second of a seller of one worker process and
+of two: of jobs that wait behind the first, so that no program of a job runs beside them. Once on this machine's
+processors, which buyers and chain use as well; and once with a share of one for each worker, so that all others have
+room, and what is seen is whether two workers hinder each other.
 """
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
@@ -21,12 +25,17 @@ from typing import Any
 import httpx
 import psutil
 
+from seller.runners import Limits, cgroup
 from tests.support.mock_buyer import Buyer
 from tests.tools.seller_campaign.play import Stage, open_stage
 
 CLIENTS, BUYERS, JOBS, REQUESTS = 200, 4, 20, 10_000
 EARLY = 2_000
 """Requests after which memory is looked at first: what grows by then is pools and caches."""
+SALES, SALES_AT_ONCE = 120, 16
+SHARE, SHARED_SALES = 0.1, 48
+"""Of a processor, for each worker, where they are to be what is slow; as in benchmarks/worker.py."""
+ROUNDS, WARM_UP = 3, 16
 ROOT = Path(__file__).parents[2]
 ORDER = {"gpuType": "A100", "maxHours": 1, "workload": {"command": "sleep 5"}}
 READY_S = 60.0
@@ -49,10 +58,16 @@ class Figures:
 
 
 class Bench:
-    """A seller under load. sent: how many requests it has had."""
+    """A seller under load. sent: how many requests it has had. Its workers' CPU time counts, and not that of jobs.
 
-    def __init__(self, url: str, seller: psutil.Process) -> None:
+    keeps: clients keep their connections, each of which stays at the worker that has accepted it.
+    """
+
+    def __init__(self, url: str, seller: psutil.Process, workers: int = 1, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self._url, self._seller, self.sent = url, seller, 0
+        processes = seller.children() if workers > 1 else [seller]
+        self.selling = [process.pid for process in processes]
 
     def memory(self) -> float:
         """Megabytes that the seller holds."""
@@ -70,7 +85,7 @@ class Bench:
     async def _send(self, send: Send, count: int, clients: int, status: int) -> list[float]:
         times: list[float] = []
         numbers: Iterator[int] = iter(range(count))
-        limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+        limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients if self._keeps else 0)
         async with httpx.AsyncClient(base_url=self._url, timeout=60, limits=limits, trust_env=False) as http:
 
             async def client() -> None:
@@ -84,8 +99,11 @@ class Bench:
         return times
 
     def _cpu_s(self) -> float:
-        used = self._seller.cpu_times()
-        return float(used.user + used.system)
+        return sum(self.used_s())
+
+    def used_s(self) -> list[float]:
+        """Seconds of CPU time that each process which sells has used: by its own clock, clock_getcpuclockid(3)."""
+        return [time.clock_gettime((~pid << 3) | 2) for pid in self.selling]
 
 
 def bench(stage: Stage, requests: int, say: Callable[[str], Any]) -> None:
@@ -154,6 +172,38 @@ def bench_sale(stage: Stage, say: Callable[[str], Any]) -> None:
         say(f"  of it {part:9} {ms / JOBS:6.2f} ms, {parts['calls'][part] / JOBS:.1f} calls\n")
 
 
+def bench_workers(stage: Stage, workers: int, share: float, say: Callable[[str], Any]) -> float:
+    """Sells jobs that wait for their turn to buyers at once; how many a second.
+
+    share: of a processor, for each worker by a control group of its own, so that they are what is slow; 0: all of it.
+    """
+    sales = SHARED_SALES if share else SALES
+    arguments = ("--workers", str(workers))
+    with ExitStack() as groups, selling(stage, "seller", *arguments, gpus=1, queue=sales + WARM_UP) as (url, process):
+        load = Bench(url, process, workers, keeps=False)
+        with closing(buyer(stage, url)) as payer:
+            payments = [sign(payer, number) for number in range(sales + WARM_UP)]
+
+        async def pay(http: httpx.AsyncClient, number: int) -> httpx.Response:
+            order, header = payments.pop()
+            return await http.post("/submit-job", json=order, headers={"PAYMENT-SIGNATURE": header})
+
+        load.measure("warm up", pay, WARM_UP, clients=SALES_AT_ONCE)
+        for pid in load.selling if share else ():
+            group = cgroup.make(f"bench-{pid}", Limits(cpus=share, pids=0))
+            groups.callback(group.remove)
+            assert group.bounds("cpu"), "this user may make no control group here"
+            group.enter(pid)
+        began, before = time.perf_counter(), load.used_s()
+        figures = load.measure("paid submit", pay, sales, clients=SALES_AT_ONCE)
+        rate = sales / (time.perf_counter() - began)
+        used = [now - then for now, then in zip(load.used_s(), before, strict=True)]
+        each = " and ".join(f"{part / sum(used):.0%}" for part in used)
+        busy = os.getloadavg()[0]
+        say(f"{workers} workers: {rate:.1f} sales a second, load {busy:.1f}: {figures}, of which each bore {each}\n")
+    return rate
+
+
 def sign(payer: Buyer, number: int) -> tuple[dict[str, Any], str]:
     """An order of its own, and a payment for it."""
     order = {"jobParams": {**ORDER, "workload": {**ORDER["workload"], "env": {"NUMBER": str(number)}}}}  # type: ignore[dict-item]
@@ -181,9 +231,11 @@ def buyer(stage: Stage, url: str) -> Buyer:
 
 
 @contextmanager
-def selling(stage: Stage, module: str = "seller", *arguments: str) -> Iterator[tuple[str, psutil.Process]]:
+def selling(
+    stage: Stage, module: str = "seller", *arguments: str, gpus: int = JOBS, queue: int = JOBS
+) -> Iterator[tuple[str, psutil.Process]]:
     """`python -m seller`, or what runs it, and where it is; it ends with the block."""
-    stage.configure("1h", gpus=JOBS, queue=JOBS)
+    stage.configure("1h", gpus=gpus, queue=queue)
     url = f"http://127.0.0.1:{stage.port}"
     command = [sys.executable, "-m", module, *arguments, "--config", stage.config]
     environment = {**psutil.Process().environ(), **stage.environment}
@@ -214,3 +266,11 @@ if __name__ == "__main__":
         if requests:
             bench(practice, requests, sys.stdout.write)
         bench_sale(practice, sys.stdout.write)
+    for share in (0.0, SHARE):
+        sys.stdout.write(f"each with {share:.0%} of a processor:\n" if share else "all on this machine's processors:\n")
+        for _ in range(ROUNDS):
+            rates = []
+            for count in (1, 2):
+                with open_stage() as practice:
+                    rates.append(bench_workers(practice, count, share, sys.stdout.write))
+            sys.stdout.write(f"two sell {rates[1] / rates[0]:.2f} times what one sells\n")

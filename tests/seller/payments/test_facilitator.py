@@ -55,7 +55,7 @@ def test_transactions_are_numbered_on_and_after_a_refusal_anew() -> None:
         write()
     assert [int.from_bytes(fields[0]) for fields in mempool.sent] == [5, 6, 5], "the chain is asked anew"
     assert {int.from_bytes(fields[6]) - LEGACY_V for fields in mempool.sent} <= {0, 1}, "valid on no other chain"
-    assert proxy.batches[:2] == [2, 1]
+    assert proxy.batches[:5] == [2, 2, 1, 2, 1], "while a number is known, only the sending waits for its turn"
 
 
 def test_what_the_node_has_is_sent_however_it_refuses_its_repetition() -> None:

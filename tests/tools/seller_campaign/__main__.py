@@ -11,8 +11,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=200, help="at least so many, at every point among them")
     parser.add_argument("--buyers", type=int, default=6, help="at once")
+    parser.add_argument("--workers", type=int, default=1, help="processes of the seller, of which one dies at a time")
     options = parser.parse_args()
-    report = campaign(options.seed, Aims(kills=options.kills, buyers=options.buyers), sys.stderr.write)
+    aims = Aims(kills=options.kills, buyers=options.buyers, workers=options.workers)
+    report = campaign(options.seed, aims, sys.stderr.write)
     sys.stdout.write(f"{report}\n")
     if report.problems:
         raise SystemExit(1)

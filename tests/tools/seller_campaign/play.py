@@ -12,6 +12,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import psutil
+
 from mock_vendor.chain import advance_time, rpc
 from mock_vendor.market import PracticeMarket, open_market
 from mock_vendor.settings import read_settings
@@ -22,9 +24,9 @@ from tests.support.mock_buyer import Buyer
 from tests.tools.seller_campaign.audit import audit
 from tests.tools.seller_campaign.buyers import BuyerThread, Order
 from tests.tools.seller_campaign.report import Report
-from tests.tools.seller_campaign.victim import EVIDENCE, FORGETS, POINTS, Life, live
+from tests.tools.seller_campaign.victim import DEATHS, EVIDENCE, FORGETS, POINTS, POINTS_LEFT, Life, live
 
-AT_RANDOM = "at random"
+AT_RANDOM, PARENT = "at random", "parent of workers"
 PORTS = range(20_000, 30_000)
 """Below those that systems give to whoever asks for any."""
 MAIN_S, DRAIN_S, POINT_S = 900.0, 60.0, 8.0
@@ -35,11 +37,15 @@ EXPIRY_S = 600
 
 @dataclass(frozen=True)
 class Aims:
-    """What a campaign is not over without. points: at each of which a seller dies."""
+    """What a campaign is not over without. points: at each of which a seller dies.
+
+    workers: processes of the seller; of several, one of them dies at each point, and their parent after the last.
+    """
 
     kills: int = 200
     buyers: int = 6
     points: tuple[str, ...] = tuple(POINTS)
+    workers: int = 1
 
 
 @dataclass
@@ -67,7 +73,7 @@ rpc_url: {market.rpc_url}
 token: {{address: "{market.asset}", name: "{market.asset_name}", version: "{market.asset_version}"}}
 offers: [{{gpu: A100, count: {gpus}, price_per_hour: 0.01}}]
 runner: {{kind: process}}
-limits: {{queue: {queue}, per_payer_queue: 100, requests_per_minute: 10000, keep_files: {keep}}}
+limits: {{queue: {queue}, per_payer_queue: 1000, requests_per_minute: 10000, keep_files: {keep}}}
 listen: 127.0.0.1:{self.port}
 metrics: null
 folder: {self.folder / "seller"}
@@ -97,7 +103,10 @@ class Campaign:
         began = time.monotonic()
         buyers = [self._buyer(number) for number in range(self._aims.buyers)]
         try:
-            self._lives(began)
+            if self._aims.workers == 1:
+                self._lives(began)
+            else:
+                self._deaths_of_workers(began)
         finally:
             self._quiet = True
         victim = self._start("", "1h")
@@ -125,6 +134,8 @@ class Campaign:
             "payer": {"address": payer.address, "privateKey": payer.private_key},
         }
         buyer = Buyer({"url": f"http://127.0.0.1:{stage.port}", "secret": "none is asked for", "chain": chain}, "")
+        if self._aims.workers > 1:
+            buyer.http.headers["Connection"] = "close"  # else all may stay at the one that is not to die of a sale
         return BuyerThread(buyer, self._orders, self.report, f"{self.report.seed}:{number}", lambda: self._quiet)
 
     def _lives(self, began: float) -> None:
@@ -147,6 +158,35 @@ class Campaign:
                 self._say(f"{time.monotonic() - began:.0f} s: {self.report}\n")
         rpc(self._stage.practice.market.rpc_url, "evm_setAutomine", True)
 
+    def _deaths_of_workers(self, began: float) -> None:
+        """In each life workers die until all points have had a death, and then their parent dies."""
+        folder = self._stage.folder
+        while self.report.kills.total() < self._aims.kills:
+            for forgets in (False, True):
+                points = [point for point in self._aims.points if (point in FORGETS) is forgets]
+                if points:
+                    self._dice.shuffle(points)
+                    (folder / POINTS_LEFT).write_text("\n".join(points))
+                    (folder / DEATHS).write_text("")
+                    self._one_parent(began, points, "1s" if forgets else "1h")
+
+    def _one_parent(self, began: float, points: list[str], keep: str) -> None:
+        deaths = self._stage.folder / DEATHS
+        victim = self._start("", keep)
+        while len(deaths.read_text().splitlines()) < len(points):
+            assert victim.is_alive(), f"the parent ended with {victim.exitcode}"
+            assert time.monotonic() < began + MAIN_S, f"of {points} only {deaths.read_text().split()}: {self.report}"
+            time.sleep(0.02)
+        workers = psutil.Process(victim.pid).children()
+        victim.kill()
+        victim.join()
+        self._check_killed(victim)
+        _, left = psutil.wait_procs(workers, timeout=DRAIN_S)
+        self.report.check(not left, f"workers outlive their parent: {left}")
+        for worker in left:
+            worker.kill()
+        self.report.kills.update([*deaths.read_text().splitlines(), PARENT])
+
     def _next_point(self) -> str:
         """Each point in turn, in drawn order, and now and then none."""
         if not self._points:
@@ -159,7 +199,7 @@ class Campaign:
     def _start(self, point: str, keep: str) -> ForkServerProcess:
         self._stage.configure(keep)
         passes = self._dice.choice([0, 0, 1, 2])
-        life = Life(self._stage.config, self._stage.environment, self._stage.folder, point, passes)
+        life = Life(self._stage.config, self._stage.environment, self._stage.folder, point, passes, self._aims.workers)
         victim = self._forks.Process(target=live, args=(life,), daemon=True)
         victim.start()
         return victim

@@ -1,5 +1,6 @@
 """A seller that dies by SIGKILL at a named point. Its functions are wrapped from outside: it has no switch for that."""
 
+import fcntl
 import functools
 import hashlib
 import os
@@ -11,19 +12,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import x402.extensions.bazaar  # noqa: F401 - a victim is a fork of a process that has imported it
 
 import seller.__main__
 import seller.serve
-from seller import dispatcher
+from seller import dispatcher, workers
 from seller.database import Database
 from seller.payments.facilitator import Signer
 from seller.payments.till import Till
 from seller.runners.process import ProcessRunner
+from seller.workers import Workers
 
 STARTS, EVIDENCE = "starts", "evidence"
+POINTS_LEFT, DEATHS = "points", "deaths"
+"""The points at which workers are to die, of which each that begins takes the first; and those where one has died."""
 OUTPUT = "runs.txt"
 SUPERVISOR = "seller.runners.supervise"
 HURRY = {"STEP_S": 0.05, "TIDY_S": 0.2, "UNDECIDED_S": 1.0, "SECRETS_WAIT_S": 3.0}
@@ -106,13 +110,17 @@ FORGETS = frozenset(name for name in POINTS if "forget" in name)
 
 @dataclass(frozen=True)
 class Life:
-    """The orders of one victim. point: where it dies, "" for nowhere; passes: how often it goes past that before."""
+    """The orders of one victim. point: where it dies, "" for nowhere; passes: how often it goes past that before.
+
+    workers: processes that it has; of several each dies at a point of POINTS_LEFT, and their parent nowhere.
+    """
 
     config: Path
     environment: Mapping[str, str]
     folder: Path
     point: str
     passes: int
+    workers: int = 1
 
 
 def live(life: Life) -> None:
@@ -127,7 +135,10 @@ def live(life: Life) -> None:
     _witness(life.folder)
     if life.point:
         _arm(life.point, life.passes)
-    sys.argv = ["seller", "--config", str(life.config)]
+    if life.workers > 1:
+        workers.SHORT_LOOKS = 0
+        _arm_workers(life.folder)
+    sys.argv = ["seller", "--config", str(life.config), "--workers", str(life.workers)]
     seller.__main__.main()
 
 
@@ -136,17 +147,42 @@ def folder_name(job_id: str) -> str:
     return hashlib.sha256(job_id.encode()).hexdigest()[:32]
 
 
-def die() -> None:
+def _die(name: str, deaths: Path | None) -> None:
+    _note(name, deaths)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _arm(name: str, passes: int) -> None:
+def _arm_workers(folder: Path) -> None:
+    """Has each worker die at the next of the points that are left."""
+    work = Workers._be_worker
+
+    def doomed(self: Workers, place: int, parent: int, pause_s: float) -> NoReturn:
+        with (folder / POINTS_LEFT).open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            name, *left = file.read().splitlines() or [""]
+            file.seek(0)
+            file.truncate()
+            file.write("\n".join(left))
+        if name:
+            _arm(name, 0, folder / DEATHS)
+        work(self, place, parent, pause_s)
+
+    Workers._be_worker = doomed  # type: ignore[method-assign]
+
+
+def _note(name: str, deaths: Path | None) -> None:
+    if deaths:
+        with deaths.open("a") as file:
+            file.write(f"{name}\n")
+
+
+def _arm(name: str, passes: int, deaths: Path | None = None) -> None:
     left = iter(range(passes))
     for point in (POINTS[name], *([BY_COMMAND] if name == "in forget" else [])):
-        setattr(point.owner, point.name, _deadly(point, left))
+        setattr(point.owner, point.name, _deadly(point, left, lambda: _die(name, deaths)))
 
 
-def _deadly(point: Point, left: Iterator[int]) -> Callable[..., Any]:
+def _deadly(point: Point, left: Iterator[int], die: Callable[[], None]) -> Callable[..., Any]:
     call = getattr(point.owner, point.name)
 
     @functools.wraps(call)
@@ -156,7 +192,7 @@ def _deadly(point: Point, left: Iterator[int]) -> Callable[..., Any]:
             die()
         result = call(*args, **keywords)
         if point.name == "read":
-            return _broken_off(result, left)
+            return _broken_off(result, left, die)
         if point.after and point.when(args, result) and next(left, None) is None:
             die()
         return result
@@ -164,7 +200,7 @@ def _deadly(point: Point, left: Iterator[int]) -> Callable[..., Any]:
     return wrapped
 
 
-def _broken_off(parts: Iterator[bytes], left: Iterator[int]) -> Iterator[bytes]:
+def _broken_off(parts: Iterator[bytes], left: Iterator[int], die: Callable[[], None]) -> Iterator[bytes]:
     for part in parts:
         yield part
         if next(left, None) is None:
