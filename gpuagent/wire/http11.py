@@ -1,8 +1,8 @@
 """One connection over which a client speaks HTTP/1.1 (RFC 9112): strict, and read no further than the answer.
 
-Answers are parsed by httptools, which is llhttp: an exchange by httpcore and h11 takes twice the
-processor time. tests/wire/test_http11.py holds the two beside each other: what h11 refuses is refused here, but for blank
-lines before an answer; and what is taken here is read as h11 reads it.
+Answers are parsed by httptools, which is llhttp: an exchange by httpcore and h11 takes twice the processor time.
+tests/wire/test_http11.py holds the two beside each other: what h11 refuses is refused here, but for blank lines before
+an answer; and what is taken here is read as h11 reads it.
 """
 
 import re

@@ -20,6 +20,7 @@ import pytest
 from pymongo import MongoClient
 
 from gpuagent.adapters.mongo.connection import Connection
+from gpuagent.adapters.mongo.deadline import NOT_A_PRIMARY_YET
 from gpuagent.adapters.mongo.embedded import Mongod, MongodError, find_binary, start
 from gpuagent.adapters.mongo.embedded_secrets import REPLICA_SET, superuser_uri
 from gpuagent.errors import StoreError
@@ -223,7 +224,7 @@ def test_a_client_that_met_the_server_before_it_was_ready_can_use_it_once_it_is(
             straight = server.uri.replace(f"replicaSet={REPLICA_SET}", "directConnection=true")
             with (
                 contextlib.closing(Connection(straight, "books", look_only=True)) as direct,
-                pytest.raises(StoreError, match="name replicaSet= in MONGODB_URI instead of directConnection="),
+                pytest.raises(StoreError, match=NOT_A_PRIMARY_YET),
             ):
                 add(direct)
             superuser.admin.command("replSetMaintenance", 0)
