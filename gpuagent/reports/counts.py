@@ -67,18 +67,18 @@ class Counting:
     def counts(self) -> Counts:
         """As of the moment of the rows, of which nothing may have been read yet. Raises StoreError."""
         # What is kept comes first: it is then of no later moment than the rows.
-        kept = None if self.fresh else self._kept()
+        earlier = None if self.fresh else self._kept()
         moment = self.rows.moment()
-        changed = self._changed_leaves(kept, moment) if kept and moment else None
-        known = kept if kept and changed is not None else Counts("", {}, {}, {}, {})
-        counts = replace(known, moment=moment)
+        changed = self._changed_leaves(earlier, moment) if earlier and moment else None
+        start = earlier if earlier and changed is not None else Counts("", {}, {}, {}, {})
+        counts = replace(start, moment=moment)
         for first, end in [ALL] if changed is None else ranges(changed):
             counts = self._recounted(counts, first, end)
         return counts
 
-    def _changed_leaves(self, kept: Counts, moment: str) -> set[int] | None:
-        runs = sum(count for count, _ in kept.runs.values())
-        return self.rows.changed_leaves(kept.moment, moment, self.changes_s * (1 + runs / RUNS_COUNTED))
+    def _changed_leaves(self, earlier: Counts, moment: str) -> set[int] | None:
+        runs = sum(count for count, _ in earlier.runs.values())
+        return self.rows.changed_leaves(earlier.moment, moment, self.changes_s * (1 + runs / RUNS_COUNTED))
 
     @property
     def is_filtered(self) -> bool:
@@ -96,14 +96,14 @@ class Counting:
     def _recounted(self, counts: Counts, first: int, end: int) -> Counts:
         """The same, with those of the leaves in [first, end) as they are."""
 
-        def others(sums: Sums) -> dict[int, tuple[int, int]]:
+        def outside(sums: Sums) -> dict[int, tuple[int, int]]:
             return {leaf: numbers for leaf, numbers in sums.items() if not first <= leaf < end}
 
         bounds = Partition(first, end, 0).bounds
-        own = {**others(counts.own), **self.rows.run_counts(self.scope, *bounds)}
-        runs = {**others(counts.runs), **self.rows.run_counts(self._network, *bounds)} if self.is_filtered else own
-        returned = {**others(counts.returned), **self.rows.returned_counts(*bounds)}
-        return Counts(counts.moment, own, runs, returned, others(counts.jobs))
+        own = {**outside(counts.own), **self.rows.run_counts(self.scope, *bounds)}
+        runs = {**outside(counts.runs), **self.rows.run_counts(self._network, *bounds)} if self.is_filtered else own
+        returned = {**outside(counts.returned), **self.rows.returned_counts(*bounds)}
+        return Counts(counts.moment, own, runs, returned, outside(counts.jobs))
 
     def count_jobs(self, counts: Counts, parts: Iterable[Partition]) -> None:
         """Add the jobs of the leaves of these partitions, where they are not counted."""

@@ -35,7 +35,7 @@ def history(shared_market: Market) -> Iterator[Kept]:
 
 
 @pytest.fixture
-def kept(history: Kept) -> Kept:
+def counting(history: Kept) -> Kept:
     """A database whose counts are kept as they are."""
     for scope in (SCOPE, ADAS):
         counted(history[0], scope)
@@ -85,13 +85,13 @@ def write(database: Any, run: Any, cost: str, session: Any) -> None:
     database.jobs.update_one({"runId": run["_id"], "state": "settled"}, fields, session=session)
 
 
-def test_nothing_is_counted_where_nothing_was_written(kept: Kept) -> None:
-    assert counted(kept[0]) == counted(kept[0], ADAS) == []
+def test_nothing_is_counted_where_nothing_was_written(counting: Kept) -> None:
+    assert counted(counting[0]) == counted(counting[0], ADAS) == []
 
 
-def test_what_is_committed_late_by_a_clock_behind_is_counted_alone(kept: Kept) -> None:
+def test_what_is_committed_late_by_a_clock_behind_is_counted_alone(counting: Kept) -> None:
     """Begun before one report and saved after it, with a time of long before."""
-    db, database = kept
+    db, database = counting
     run = database.runs.find_one({"userId": "ada"}, sort=[("_id", 1)])
     with database.client.start_session() as session, session.start_transaction():
         write(database, run, "0.25", session)
@@ -100,9 +100,9 @@ def test_what_is_committed_late_by_a_clock_behind_is_counted_alone(kept: Kept) -
     assert counted(db, ADAS) == 2 * [(leaf(run), leaf(run) + 1)], "of hers and of all"
 
 
-def test_all_of_one_transaction_is_counted(kept: Kept) -> None:
+def test_all_of_one_transaction_is_counted(counting: Kept) -> None:
     """Also where it is the last that was written."""
-    db, database = kept
+    db, database = counting
     runs = [database.runs.find_one(sort=[("_id", order)]) for order in (1, -1)]
     with database.client.start_session() as session, session.start_transaction():
         for run in runs:
@@ -110,8 +110,8 @@ def test_all_of_one_transaction_is_counted(kept: Kept) -> None:
     assert counted(db) == [(leaf(run), leaf(run) + 1) for run in runs]
 
 
-def test_what_an_operator_or_a_vendor_changes_alone_is_counted(kept: Kept) -> None:
-    db, database = kept
+def test_what_an_operator_or_a_vendor_changes_alone_is_counted(counting: Kept) -> None:
+    db, database = counting
     job = database.jobs.find_one(sort=[("_id", 1)])
     of_job = [(int(str(job["runId"])[:5], 16), int(str(job["runId"])[:5], 16) + 1)]
     database.jobs.update_one({"_id": job["_id"]}, {"$set": {"actualCost": Decimal128("0.01")}})
@@ -122,8 +122,8 @@ def test_what_an_operator_or_a_vendor_changes_alone_is_counted(kept: Kept) -> No
 
 
 @pytest.mark.parametrize("change", ["deleted", "moved", "torn", "of another database", "fresh"])
-def test_all_is_counted_where_it_is_not_known_what_was_written(kept: Kept, change: str) -> None:
-    db, database = kept
+def test_all_is_counted_where_it_is_not_known_what_was_written(counting: Kept, change: str) -> None:
+    db, database = counting
     job, last = (database.jobs.find_one(sort=[("_id", order)]) for order in (1, -1))
     copied = {"signature": {"$concat": ["$signature", "0"]}}
     changes = {

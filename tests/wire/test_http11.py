@@ -133,9 +133,9 @@ def cuts(answer: bytes) -> Iterator[list[bytes]]:
 def test_what_is_read_is_what_h11_reads(answer: bytes) -> None:
     for pieces in cuts(answer):
         for method in ("POST", "HEAD"):
-            mine, expected = ours(Wire(pieces), method), theirs(Wire(pieces), method)
-            assert mine == expected, (pieces, method)
-            assert mine.is_idle <= expected.is_idle, (pieces, method)
+            actual, expected = ours(Wire(pieces), method), theirs(Wire(pieces), method)
+            assert actual == expected, (pieces, method)
+            assert actual.is_idle <= expected.is_idle, (pieces, method)
 
 
 @pytest.mark.parametrize("answer", STRICTER)
@@ -155,9 +155,9 @@ def test_nothing_is_taken_that_h11_refuses() -> None:
             place, mark = chance.randrange(len(answer) + 1), chance.choice(marks)
             answer[place : place + chance.randint(0, 2)] = bytes([mark] * chance.randint(0, 2))
         pieces = [bytes(answer).lstrip(b"\r\n")]  # blank lines before an answer are passed over here
-        mine, expected = ours(Wire(pieces)), theirs(Wire(pieces))
-        assert mine in (expected, REFUSED), answer
-        assert mine.is_idle <= expected.is_idle, answer
+        actual, expected = ours(Wire(pieces)), theirs(Wire(pieces))
+        assert actual in (expected, REFUSED), answer
+        assert actual.is_idle <= expected.is_idle, answer
 
 
 def test_what_came_behind_an_answer_is_not_kept_for_the_next() -> None:

@@ -182,10 +182,10 @@ def test_the_jobs_prove_the_running_total(world: World, store: MongoStore) -> No
     database = store.connection.database
     by_version: list[Any] = [{"$group": {"_id": "$policyVersion", "reserved": {"$sum": "$expectedCost"}}}]
     proven = {group["_id"]: amount(group["reserved"]) for group in database.jobs.aggregate(by_version)}
-    kept = {
+    totals = {
         policy["version"]: amount(policy["reserved"][f"{TOKEN.network} {PAYER}"]) for policy in database.policies.find()
     }
-    assert kept == proven == {1: 3 * PRICE, 2: PRICE}
+    assert totals == proven == {1: 3 * PRICE, 2: PRICE}
 
 
 def test_only_what_counts_anew_is_counted() -> None:

@@ -29,7 +29,7 @@ from tests.tools.seller_campaign.victim import DEATHS, EVIDENCE, FORGETS, POINTS
 AT_RANDOM, PARENT = "at random", "parent of workers"
 PORTS = range(20_000, 30_000)
 """Below those that systems give to whoever asks for any."""
-MAIN_S, DRAIN_S, POINT_S = 900.0, 60.0, 8.0
+MAIN_S, DRAIN_S, POINT_S = 300.0, 60.0, 8.0
 """A campaign that takes longer is stuck; a victim that has not come to its point by then dies where it is."""
 EXPIRY_S = 600
 """Longer than any authorization of a buyer lives."""

@@ -106,6 +106,9 @@ POINTS: Mapping[str, Point] = {
 BY_COMMAND = Point(subprocess.Popen, "__init__", after=False, when=_deletes_job, deed=_delete_half)
 """In forget, where a command deletes the folder."""
 FORGETS = frozenset(name for name in POINTS if "forget" in name)
+SERVED = frozenset({"while job runs", "while files are fetched"})
+"""Points behind "before start" that requests come to; to all others there, the first worker alone comes."""
+DISPATCHED = frozenset([*POINTS][[*POINTS].index("before start") :]) - SERVED
 
 
 @dataclass(frozen=True)
@@ -153,16 +156,17 @@ def _die(name: str, deaths: Path | None) -> None:
 
 
 def _arm_workers(folder: Path) -> None:
-    """Has each worker die at the next of the points that are left."""
+    """Has each worker die at the next of the points that are left, and that it comes to."""
     work = Workers._be_worker
 
     def doomed(self: Workers, place: int, parent: int, pause_s: float) -> NoReturn:
         with (folder / POINTS_LEFT).open("r+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            name, *left = file.read().splitlines() or [""]
+            points = file.read().splitlines()
+            name = next((point for point in points if place == 0 or point not in DISPATCHED), "")
             file.seek(0)
             file.truncate()
-            file.write("\n".join(left))
+            file.write("\n".join(point for point in points if point != name))
         if name:
             _arm(name, 0, folder / DEATHS)
         work(self, place, parent, pause_s)
