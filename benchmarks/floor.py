@@ -36,7 +36,8 @@ class Floor:
         self._http = httpx.Client(
             base_url=environment["VENDOR_URL"],
             headers={"Authorization": f"Bearer {environment['GPU_VENDOR_SECRET']}"},
-            limits=httpx.Limits(max_connections=200),
+            # A connection that idled while the agent played is one that the vendors are about to close.
+            limits=httpx.Limits(max_connections=200, keepalive_expiry=1.0),
             timeout=60,
         )
         self._quoting = ThreadPoolExecutor(100)
