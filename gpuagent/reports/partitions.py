@@ -23,7 +23,7 @@ class Sizes:
     changes_s: for so many seconds for each 200,000 runs, and once more, it is read what was written since the last
     report: what takes longer is counted anew as fast."""
 
-    most: int = 40_000
+    most: int = 30_000
     least: int = 1_000
     added: int = 32
     snapshot_s: float = 120
