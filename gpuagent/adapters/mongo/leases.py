@@ -18,8 +18,7 @@ from gpuagent.adapters.mongo import server
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
-from gpuagent.adapters.mongo.statuses import RUNNING
-from gpuagent.adapters.mongo.values import money
+from gpuagent.adapters.mongo.statuses import UNFINISHED
 
 KEPT_S = 86_400
 DUPLICATE_KEY = 11_000
@@ -142,7 +141,7 @@ _OPEN_JOBS: Stages = [
     {"$limit": 1},
     {"$project": {"_id": 1}},
 ]
-_UNFINISHED: Mapping[str, Any] = {**OURS, "$or": [RUNNING, {"held": {"$gt": money(0)}}]}
+_UNFINISHED: Mapping[str, Any] = {**OURS, "$or": UNFINISHED}
 _UNKNOWN_TO_TICK: Stages = [
     {"$lookup": {"from": "leases", "localField": "_id", "foreignField": "_id", "as": "lease"}},
     # A version before this one left leases that say nothing of when the run is due.

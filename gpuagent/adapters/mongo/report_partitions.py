@@ -23,7 +23,7 @@ from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
 from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
-from gpuagent.adapters.mongo.statuses import RUNNING
+from gpuagent.adapters.mongo.statuses import UNFINISHED
 from gpuagent.adapters.mongo.values import Document, cut_off
 from gpuagent.core.model import RunStatus
 from gpuagent.core.records import ReportScope
@@ -110,7 +110,7 @@ class MongoPartitions(MongoStreams):
     def touched_leaves(self, scope: ReportScope) -> set[int]:
         """The leaves of runs that something happened to since the scope's beginning, or that are not over."""
         written = [{"status": {"$in": list(RunStatus)}, "updatedAt": {"$gte": scope.since}}]
-        match = {"$or": [*written, RUNNING, {"held": {"$gt": 0}}]}
+        match = {"$or": [*written, *UNFINISHED]}
         rows = self._rows("runs", [{"$match": match}, {"$match": runs_in(scope)}, {"$group": {"_id": _leaf("$_id")}}])
         return {int(row["_id"], 16) for row in rows}
 

@@ -17,7 +17,7 @@ from gpuagent.adapters.mongo import past_jobs
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import ORIGINAL
-from gpuagent.adapters.mongo.statuses import RUNNING
+from gpuagent.adapters.mongo.statuses import UNFINISHED
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import OWN_PROTOCOL
@@ -109,7 +109,7 @@ class MongoHistory:
 
     def runs(self, scope: ReportScope) -> Iterator[Document]:
         """Runs that something happened to in the period, and those that still hold money or run, oldest first."""
-        touched = [{"updatedAt": {"$gte": scope.since}}, RUNNING, {"held": {"$gt": 0}}]
+        touched = [{"updatedAt": {"$gte": scope.since}}, *UNFINISHED]
         match = {"network": scope.network, "createdAt": {"$lt": scope.until}, "$or": touched}
         if scope.user:
             match["userId"] = scope.user

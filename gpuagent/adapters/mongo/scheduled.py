@@ -5,11 +5,9 @@ from collections.abc import Mapping
 from contextlib import closing
 from typing import Any
 
-from bson import Decimal128
-
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.original import OURS
-from gpuagent.adapters.mongo.statuses import RUNNING
+from gpuagent.adapters.mongo.statuses import UNFINISHED
 from gpuagent.adapters.mongo.values import object_id
 
 FIELDS = (
@@ -24,8 +22,7 @@ def scheduled_runs(uri: str, database: str, name: str, run_id: str) -> list[Mapp
     name: that runs of all its periods begin with, a tag of each; "" for a run without periods.
     Raises ConfigError, StoreError.
     """
-    unfinished = {"$or": [RUNNING, {"held": {"$gt": Decimal128("0")}}]}
-    earlier = {"tags": {"$regex": f"^{re.escape(name)}-"}, **OURS, **unfinished}
+    earlier = {"tags": {"$regex": f"^{re.escape(name)}-"}, **OURS, "$or": UNFINISHED}
     with closing(Connection(uri, database, look_only=True)) as connection, connection.deadline():
         this = {"_id": object_id(run_id)}
         runs = connection.database.runs.find({"$or": [this, earlier]} if name else this, FIELDS)

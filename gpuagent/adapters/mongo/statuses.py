@@ -1,6 +1,6 @@
 """Runs by their status, which their phase says too: they are found by the index on that, and need none of their own."""
 
-from gpuagent.adapters.mongo.values import Document
+from gpuagent.adapters.mongo.values import Document, money
 from gpuagent.core.model import Phase, RunStatus
 
 ENDS = {RunStatus.COMPLETED: Phase.SUCCESS, RunStatus.FAILED: Phase.FAILED}
@@ -14,3 +14,5 @@ def of_status(status: str) -> Document:
 
 
 RUNNING = of_status(RunStatus.RUNNING.value)
+UNFINISHED: list[Document] = [RUNNING, {"held": {"$gt": money(0)}}]
+"""For an $or: the runs that run, or hold money still."""
