@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
+from weakref import WeakValueDictionary
 from zlib import crc32
 
-KEY_LOCKS = 1024
+KEY_FILES = 1024
 WORD_BYTES = 8
 
 
@@ -66,17 +67,26 @@ class ProcessLock:
 
 
 class KeyLocks:
-    """Locks for one request at a time for one Idempotency-Key. Different keys share a lock only by chance.
+    """Locks for one request at a time for one Idempotency-Key.
 
-    folder: of their files, for several processes; None for the threads of one.
+    folder: of their files, for several processes, where different keys may share one by chance; None for the threads of
+    one, where none do.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._locks: list[Lock] = [
-            ProcessLock(folder / f"key-{number}") if folder else ThreadLock() for number in range(KEY_LOCKS)
-        ]
+        self._folder, self._lock = folder, threading.Lock()
+        self._held: WeakValueDictionary[tuple[str, str], Lock] = WeakValueDictionary()
 
     @contextmanager
     def hold(self, vendor_id: str, key: str) -> Iterator[None]:
-        with self._locks[crc32(f"{vendor_id} {key}".encode()) % KEY_LOCKS].hold():
+        with self._lock:
+            lock = self._held.get((vendor_id, key))
+            if lock is None:
+                lock = self._held[vendor_id, key] = self._of(f"{vendor_id} {key}")
+        with lock.hold():
             yield
+
+    def _of(self, name: str) -> Lock:
+        if self._folder is None:
+            return ThreadLock()
+        return ProcessLock(self._folder / f"key-{crc32(name.encode()) % KEY_FILES}")

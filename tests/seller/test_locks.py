@@ -54,6 +54,23 @@ def test_a_key_is_one_processes_until_it_is_killed(tmp_path: Path) -> None:
     assert acquired.is_set()
 
 
+def test_keys_of_one_process_wait_for_none_but_themselves() -> None:
+    locks, acquired = KeyLocks(), Event()
+
+    def take() -> None:
+        with locks.hold("vendor", "key 7"):
+            acquired.set()
+
+    thread = Thread(target=take)
+    with ExitStack() as stack:
+        for number in range(5_000):
+            stack.enter_context(locks.hold("vendor", f"key {number}"))
+        thread.start()
+        assert not acquired.wait(0.05), "its own key is held"
+    thread.join(60)
+    assert acquired.is_set()
+
+
 def test_a_file_that_cannot_be_opened_leaves_no_lock_behind(tmp_path: Path) -> None:
     """As where the process has as many files open as it may."""
     lock = ProcessLock(tmp_path / "missing" / "lock")
