@@ -33,6 +33,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/mongo/test_store.py": (
         "gpuagent.adapters.mongo.files",
         "gpuagent.adapters.mongo.documents",
+        "gpuagent.adapters.mongo.quotes",
         "gpuagent.adapters.mongo.reads",
         "gpuagent.adapters.mongo.whole_runs",
     ),

@@ -5,7 +5,8 @@ from typing import Any
 
 import bson
 
-from gpuagent.adapters.mongo.jobs import job_document, payment_document
+from gpuagent.adapters.mongo.jobs import job_document
+from gpuagent.adapters.mongo.payments import payment_document
 from gpuagent.core.indices import is_open, tries_max
 from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, Job, Run, RunStatus, Settled
 from gpuagent.core.record_size import RECORD_MAX, record_bytes

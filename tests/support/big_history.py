@@ -16,7 +16,8 @@ from bson import ObjectId
 from pymongo import WriteConcern
 
 from gpuagent.adapters.mongo.documents import observation_document, run_document, vendor_document
-from gpuagent.adapters.mongo.jobs import job_document, payment_document
+from gpuagent.adapters.mongo.jobs import job_document
+from gpuagent.adapters.mongo.payments import payment_document
 from gpuagent.adapters.mongo.values import date, money
 from gpuagent.core.model import Observation, Run, RunStatus, Settled, Settlement, Vendor
 from gpuagent.core.work import Completed, Failed, Work

@@ -1,9 +1,7 @@
-"""Jobs and their payments to documents and back, and the states that documents name."""
+"""Jobs to documents and back, and the states that documents name."""
 
-import json
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from bson import ObjectId
 
@@ -15,28 +13,22 @@ from gpuagent.adapters.mongo.files import (
     underway_fields,
     underway_from,
 )
-from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
+from gpuagent.adapters.mongo.payments import access_from, authorization_from, settlement_from
+from gpuagent.adapters.mongo.quotes import envelope_fields, quote_document, quote_from
+from gpuagent.adapters.mongo.values import Document, date, money, seconds
 from gpuagent.core.indices import of_index
 from gpuagent.core.model import (
-    NO_ACCESS,
-    NO_ENVELOPE,
-    OWN_PROTOCOL,
-    TIMEOUT_MAX_S,
     Approval,
-    Authorization,
     Authorized,
     Cause,
-    Envelope,
     Job,
-    JobAccess,
     Quote,
     Reserved,
     Run,
     Settled,
-    Settlement,
     Voided,
 )
-from gpuagent.core.orders import job_params, order_of, params_sha256
+from gpuagent.core.orders import job_params, params_sha256
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.work import Collecting, Completed, Failed, Fault, JobEnding, Owed, Underway, Work
 
@@ -60,12 +52,12 @@ def job_document(run: Run, job: Job) -> Document:
         "actualCost": money(job.quote.amount if isinstance(job, Settled) else 0),
         "jobParams": job_params(job.quote),
         "paramsHash": params_sha256(job.quote),
-        "quote": _quote_document(job.quote),
+        "quote": quote_document(job.quote),
         "createdAt": date(job.reserved_at),
         **({"index": job.quote.index} if run.count > 1 else {}),
         **({"hedges": ObjectId(job.quote.hedges)} if job.quote.hedges else {}),
         **_resumed_fields(run, job.quote),
-        **_envelope_fields(job.quote.envelope),
+        **envelope_fields(job.quote.envelope),
         **_work_fields(work),
     }
     if isinstance(job, Reserved):
@@ -84,19 +76,6 @@ def job_document(run: Run, job: Job) -> Document:
                 reason = job.work.reason if isinstance(job.work, Failed) else ""
                 document |= {"unpaidWork": True, "workReason": reason, **files_fields(job)}
     return document
-
-
-def _envelope_fields(envelope: Envelope) -> Document:
-    """Beside the quote, which is shown. As one text: of the fields within a field a change stream may tell by names of
-    their own."""
-    return {} if envelope == NO_ENVELOPE else {"envelope": json.dumps({"folder": envelope.folder, "url": envelope.url})}
-
-
-def _envelope_from(job: Document) -> Envelope:
-    if not job.get("envelope"):  # most jobs have none
-        return NO_ENVELOPE
-    envelope = json.loads(job["envelope"])
-    return Envelope(envelope["folder"], envelope["url"])
 
 
 def _resumed_fields(run: Run, quote: Quote) -> Document:
@@ -181,7 +160,7 @@ def _ending(document: Document) -> JobEnding:
 
 
 def job_from(document: Document, payment: Document | None) -> Job:
-    job_id, quote, at = str(document["_id"]), _quote_from(document), seconds(document["createdAt"])
+    job_id, quote, at = str(document["_id"]), quote_from(document), seconds(document["createdAt"])
     if document["state"] == "reserved":
         approval, delivered = _approval_from(document.get("approval")), document.get("delivered", False)
         delivery_from = _time(document, "deliveryFrom") or 0.0
@@ -202,25 +181,17 @@ def job_from(document: Document, payment: Document | None) -> Job:
     authorization, header = authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
-        job = Authorized(job_id, quote, at, authorization, header, *answers, access=_access_from(payment))
+        job = Authorized(job_id, quote, at, authorization, header, *answers, access=access_from(payment))
         if document["status"] == "quoted":
             return job
         files, checkpoint = files_from(document)
         postponed = document.get("postponed", "")
         return replace(job, work=_work_from(document), files=files, checkpoint=checkpoint, postponed=postponed)
-    settlement = Settlement(payment["x402TxId"], payment["blockNumber"], int(seconds(payment["settledAt"])))
+    settlement = settlement_from(payment)
     files, checkpoint = files_from(document)
-    work, access = _work_from(document), _access_from(payment)
+    work, access = _work_from(document), access_from(payment)
     kept = (files, checkpoint, access, document.get("postponed", ""))
     return Settled(job_id, quote, at, authorization, header, settlement, work, *kept)
-
-
-def _access_from(payment: Document) -> JobAccess:
-    access = payment.get("access")  # most vendors give none
-    if not access:
-        return NO_ACCESS
-    fields = json.loads(access)
-    return JobAccess(fields["token"], fields["pollUrl"], fields.get("folder", ""))  # older records have no folder
 
 
 def _approval_from(document: Document | None) -> Approval | None:
@@ -255,101 +226,3 @@ def _work_from(document: Document) -> Work:
     vendor_job_id, readmitted_by = document.get("vendorJobId", ""), document.get("readmittedBy", "")
     verdict = Fault(document.get("fault", Fault.VENDOR)), document.get("exitCode")
     return Failed(document["errorMessage"], at, vendor_job_id, _ending(document), readmitted_by, *verdict)
-
-
-def _quote_document(quote: Quote) -> Document:
-    return {
-        "vendorJobTemplateId": quote.template_id,
-        "priceEstimate": money(quote.amount),
-        "payTo": quote.pay_to,
-        "network": quote.network,
-        "asset": quote.asset,
-        "expiresAt": date(quote.expires_at),
-        "etaSeconds": quote.eta_s,
-        "accepts": list(quote.accepts),
-        "protocol": quote.protocol,
-    }
-
-
-def protocol_of(quote: Document) -> str:
-    """The protocol that a recorded quote went by. An older record has none."""
-    return str(quote.get("protocol", OWN_PROTOCOL))
-
-
-def _quote_from(job: Document) -> Quote:
-    quote = job["quote"]
-    return Quote(
-        vendor_id=job["vendorId"],
-        template_id=quote["vendorJobTemplateId"],
-        amount=amount(quote["priceEstimate"]),
-        pay_to=quote["payTo"],
-        network=quote["network"],
-        asset=quote["asset"],
-        expires_at=seconds(quote["expiresAt"]),
-        eta_s=quote["etaSeconds"],
-        gpu_type=job["jobParams"]["gpuType"],
-        max_hours=Decimal(str(job["jobParams"]["maxHours"])),
-        order=order_of(job["jobParams"]),
-        accepts=tuple(quote.get("accepts", ())),
-        envelope=_envelope_from(job),
-        protocol=protocol_of(quote),
-        index=job.get("index", 0),  # a job of a run with one, and an older record, has none
-        hedges=str(job.get("hedges", "")),
-    )
-
-
-PAYMENT_STATUS = {Authorized: "pending", Settled: "completed", Voided: "failed"}
-
-
-def payment_document(run: Run, job: Job) -> Document | None:
-    """The payment document of a job, None where nothing was ever signed."""
-    if isinstance(job, Reserved) or job.authorization is None:
-        return None
-    terms = job.authorization
-    document: Document = {
-        "runId": ObjectId(run.run_id),
-        "jobId": ObjectId(job.job_id),
-        "attempt": 0,
-        "vendorId": job.quote.vendor_id,
-        "amount": money(terms.amount),
-        "currency": "USDC",
-        "status": PAYMENT_STATUS[type(job)],
-        "payer": terms.payer,
-        "payee": terms.payee,
-        "asset": terms.asset,
-        "network": terms.network,
-        "nonce": terms.nonce,
-        "validBefore": terms.valid_before,
-        "fromBlock": terms.from_block,
-        "lifeSeconds": terms.life_s,
-        "header": job.header,
-    }
-    if not isinstance(job, Voided) and job.access != NO_ACCESS:
-        # As one text: of the fields within a field a change stream may tell by names of their own.
-        access = {"token": job.access.token, "pollUrl": job.access.poll_url}
-        access |= {"folder": job.access.folder} if job.access.folder else {}
-        document |= {"access": json.dumps(access)}
-    match job:
-        case Authorized(last_reply=reply, vendor_job_id=vendor_job_id, cancellation=cancellation):
-            document |= {"lastReply": reply, "namedJob": vendor_job_id, "cancellation": cancellation}
-        case Settled(settlement=settlement):
-            document |= {
-                "x402TxId": settlement.transaction,
-                "blockNumber": settlement.block_number,
-                "settledAt": date(settlement.at),
-            }
-    return document
-
-
-def authorization_from(payment: Document) -> Authorization:
-    return Authorization(
-        payer=payment["payer"],
-        payee=payment["payee"],
-        amount=amount(payment["amount"]),
-        network=payment["network"],
-        asset=payment["asset"],
-        nonce=payment["nonce"],
-        valid_before=payment["validBefore"],
-        from_block=payment["fromBlock"],
-        life_s=payment.get("lifeSeconds", TIMEOUT_MAX_S),  # an older record has none
-    )

@@ -10,8 +10,10 @@ from pymongo.read_preferences import ReadPreference
 
 from gpuagent.adapters.mongo import refunds
 from gpuagent.adapters.mongo.connection import Connection, deadlined
-from gpuagent.adapters.mongo.jobs import HELD, PAYMENT_STATUS, protocol_of
+from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
+from gpuagent.adapters.mongo.payments import PAYMENT_STATUS
+from gpuagent.adapters.mongo.quotes import protocol_of
 from gpuagent.adapters.mongo.values import Document, seconds
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import OWN_PROTOCOL, TIMEOUT_MAX_S, Token

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from gpuagent.adapters.mongo.connection import Connection
-from gpuagent.adapters.mongo.jobs import authorization_from
+from gpuagent.adapters.mongo.payments import authorization_from
 from gpuagent.adapters.mongo.values import Document, date, money
 from gpuagent.core.credits import Credit, CreditKind, outstanding
 from gpuagent.core.model import Observation, Token

@@ -16,6 +16,7 @@ from gpuagent.adapters.mongo import (
     documents,
     jobs,
     past_jobs,
+    payments,
     refunds,
     server,
     sums,
@@ -210,8 +211,8 @@ class MongoStore:
         else:
             key = {"_id": document.pop("_id")}
             self._jobs.update_one(key, {"$set": document}, upsert=True, session=session)
-        payment = jobs.payment_document(run, job)
-        if payment and payment != (jobs.payment_document(before, saved) if saved else None):
+        payment = payments.payment_document(run, job)
+        if payment and payment != (payments.payment_document(before, saved) if saved else None):
             self._payments.update_one(
                 {"jobId": payment["jobId"], "attempt": payment["attempt"]},
                 {"$set": payment, "$setOnInsert": {"createdAt": date(at)}},
