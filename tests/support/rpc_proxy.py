@@ -79,7 +79,8 @@ class RpcProxy:
             self._upstream.close()
 
     def honest(self) -> None:
-        self._lag, self._down = 0, False
+        self._last: int | None = None
+        self._down = False
         self._lies: dict[str, Lie] = {}
         self._refusals: list[tuple[str, Condition, dict[str, Any], int]] = []
         self._pages: list[tuple[int, bytes, Mapping[str, str]]] = []
@@ -94,9 +95,9 @@ class RpcProxy:
     def up(self) -> None:
         self._down = False
 
-    def lag(self, blocks: int) -> None:
-        """Show a newest block that is so many blocks old."""
-        self._lag = blocks
+    def stop_at(self, number: int) -> None:
+        """Show no block after that one: the chain goes on each second, and a lag in blocks would move with it."""
+        self._last = number
 
     def lie(self, method: str, answer: Lie) -> None:
         self._lies[method] = answer
@@ -145,7 +146,7 @@ class RpcProxy:
     def _answer(self, call: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         method = call["method"]
         self.methods.append(method)
-        params = [self._newest() if self._lag and param == "latest" else param for param in call["params"]]
+        params = [self._newest() if param == "latest" else param for param in call["params"]]
         for refused_method, condition, error, status in self._refusals:
             if refused_method == method and condition(params):
                 return status, {"jsonrpc": "2.0", "id": call["id"], "error": error}
@@ -155,8 +156,7 @@ class RpcProxy:
         return 200, response
 
     def _newest(self) -> str:
-        number = self._ask({"jsonrpc": "2.0", "id": 0, "method": "eth_blockNumber", "params": []})["result"]
-        return hex(max(0, int(number, 16) - self._lag))
+        return "latest" if self._last is None else hex(self._last)
 
     def _ask(self, call: dict[str, Any]) -> Any:
         return self._upstream(call)

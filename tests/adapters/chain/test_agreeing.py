@@ -90,10 +90,10 @@ def test_honest_nodes_agree(world: World, payer: OtherPayer, chain: AgreeingChai
 def test_a_payment_that_one_node_does_not_see_yet_is_held(
     world: World, payer: OtherPayer, chain: AgreeingChain, second_node: RpcProxy
 ) -> None:
-    world.market.rpc("anvil_mine", "0x8")  # so that a lag of some blocks is no long time
     authorization = payer.authorize()
+    before = world.chain.head(authorization.payer)
     payer.settle(authorization)
-    second_node.lag(4)
+    second_node.stop_at(before.number)
     assert undecided(chain, authorization).used
     assert chain.spent(authorization.payer, [authorization.nonce]) == (authorization.nonce,)
     assert chain.transfers(authorization.payer, authorization.from_block) == ()
@@ -140,8 +140,9 @@ def test_two_ways_to_be_dead_are_no_contradiction(
 ) -> None:
     authorization = payer.authorize()
     world.market.pass_time(130)
+    before = world.chain.head(authorization.payer)
     payer.cancel(authorization)
-    second_node.lag(1)
+    second_node.stop_at(before.number)
     assert isinstance(chain.outcome(authorization), Void)
 
 
@@ -171,10 +172,10 @@ def test_a_head_is_the_most_careful_of_both(
     world.market.pass_time(10)
     world.market.fund(address, 1)
     newest = world.chain.head(address)
-    second_node.lag(newest.number - before.number)
+    second_node.stop_at(before.number)
     head = chain.head(address)
-    assert before.number <= head.number < newest.number
-    assert before.time <= head.time < newest.time
+    assert head.number == before.number < newest.number
+    assert head.time == before.time < newest.time
     assert head.balance == before.balance
 
 
@@ -190,10 +191,11 @@ def test_nodes_that_are_far_apart_sign_nothing(
 def test_an_outcome_across_a_long_lag_is_said_not_waited_out(
     world: World, payer: OtherPayer, chain: AgreeingChain, second_node: RpcProxy
 ) -> None:
+    before = world.chain.head(payer.account.address)
     world.market.pass_time(400)
     authorization = payer.authorize()
     payer.settle(authorization)
-    second_node.lag(3)
+    second_node.stop_at(before.number)
     with pytest.raises(ChainError, match="s apart"):
         chain.outcome(authorization)
 
