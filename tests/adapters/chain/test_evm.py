@@ -47,9 +47,9 @@ def test_cancelled_is_void_though_the_nonce_is_used(world: World, payer: OtherPa
 
 def test_expired_is_void_by_the_chains_clock(world: World, payer: OtherPayer) -> None:
     authorization = payer.authorize()
-    world.market.pass_time(110)
+    world.market.pass_time(60)
     assert isinstance(world.chain.outcome(authorization), Open)
-    world.market.pass_time(20)
+    world.market.pass_time(70)
     assert world.chain.outcome(authorization) == Void("expired unused")
 
 
