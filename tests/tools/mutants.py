@@ -44,6 +44,13 @@ MUTANTS = (
         "tests/planbench/test_oracle_hedges.py -k best_of_every_plan",
     ),
     Mutant(
+        "a hedge that failed counts as one that won",
+        "gpuagent/reports/figures/spend.py",
+        "won = is_hedge * (outcome == JobResult.SUCCESS)",
+        "won = is_hedge",
+        "tests/reports/test_delivery.py -k what_resuming_saved",
+    ),
+    Mutant(
         "a paper market whose patience ends before its deadline",
         "gpuagent/planbench/paper/market.py",
         "patience_s=(market.ticks + 1) * market.job_s",
