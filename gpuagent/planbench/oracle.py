@@ -84,7 +84,7 @@ _OpenIndex = tuple[_OpenJob, ...]
 """The open jobs of an index: one, or a late one and its hedge."""
 
 
-class _State(NamedTuple):
+class _PlanState(NamedTuple):
     """attempts: jobs begun at each vendor. indices: those with open jobs, in order, as they are all of one kind."""
 
     tick: int
@@ -109,7 +109,7 @@ class _Oracle:
         self._value, self._job = cache(self._best), cache(self._begun)
 
     def bound(self) -> Bound:
-        return self._value(_State(0, (0,) * len(self._names), 0, self._market.budget, ()))
+        return self._value(_PlanState(0, (0,) * len(self._names), 0, self._market.budget, ()))
 
     def _last_success(self, name: str) -> int:
         """The attempts at a vendor after which there are only failures."""
@@ -118,7 +118,7 @@ class _Oracle:
         outcomes = [self._market.outcome(name, attempt, 0, self._replicate) for attempt in range(self._tries)]
         return max((attempt + 1 for attempt, success in enumerate(outcomes) if success), default=0)
 
-    def _best(self, state: _State) -> Bound:
+    def _best(self, state: _PlanState) -> Bound:
         """The best from a state on: the indices that are completed after it, and what is paid in it and after it."""
         market = self._market
         if state.tick == market.ticks or state.done == market.count:
@@ -132,7 +132,7 @@ class _Oracle:
                 best, best_value = total, total.utility(market)
         return best
 
-    def _later(self, state: _State) -> Bound:
+    def _later(self, state: _PlanState) -> Bound:
         """The best where no further job is begun in this tick."""
         tick, done, indices = state.tick + 1, state.done, []
         for jobs in state.indices:
@@ -140,10 +140,10 @@ class _Oracle:
                 done += 1
             elif still := tuple(job for job in jobs if job.ends > tick):
                 indices.append(still)
-        rest = self._value(_State(tick, state.attempts, done, state.available, tuple(sorted(indices))))
+        rest = self._value(_PlanState(tick, state.attempts, done, state.available, tuple(sorted(indices))))
         return Bound(done - state.done + rest.jobs_done, rest.paid)
 
-    def _purchases(self, state: _State) -> Iterator[tuple[int, _State]]:
+    def _purchases(self, state: _PlanState) -> Iterator[tuple[int, _PlanState]]:
         """Every job that may be begun in a state: what it costs, and the state with it."""
         market = self._market
         if sum(state.attempts) == self._tries:
@@ -161,7 +161,7 @@ class _Oracle:
                 )
                 yield amount, after
 
-    def _hedged(self, state: _State, hedge: _OpenJob, place: int) -> Iterator[tuple[_OpenIndex, ...]]:
+    def _hedged(self, state: _PlanState, hedge: _OpenJob, place: int) -> Iterator[tuple[_OpenIndex, ...]]:
         """The open indices with the hedge of each job that is late, one after the other."""
         for number, (late, *others) in enumerate(state.indices):
             if not others and late.hedged_from <= state.tick and late.place != place:
