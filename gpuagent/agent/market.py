@@ -77,13 +77,13 @@ def survey(
     """
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
     index = late.quote.index if late else next_index(run) or 0
-    hedges = late.job_id if late else ""
+    hedged_id = late.job_id if late else ""
     rest = remainder(run, index)
     order = order_text(run.workload, rest.checkpoint, index, run.count)
 
     def asked(vendor: Vendor) -> tuple[Quote | None, VendorError | PolicyRefused | None]:
         quote, error = _ask(run, vendor, index, rest.hours, order, rules, ports)
-        return (replace(quote, hedges=hedges) if quote else None), error
+        return (replace(quote, hedges=hedged_id) if quote else None), error
 
     with ThreadPoolExecutor(max_workers=max(1, len(vendors) - 1)) as pool:
         asking = pool.map(asked, vendors[1:])
@@ -102,6 +102,7 @@ def survey(
     past = [*record.past, *own_past_jobs(run)]
     holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
+    hedges = [job for job in run.jobs if job.quote.hedges and is_open(job)]
     open_jobs = Counter(job.quote.vendor_id for job in run.jobs if is_open(job)) if run.count > 1 else Counter()
     if run.count > 1:
         verdicts = supply.provable(verdicts, lambda name: may_be_proven(run, record.usage, past, name, open_jobs[name]))
@@ -136,6 +137,9 @@ def survey(
         reserve=reserve,
         hedged_vendor=late.quote.vendor_id if late else "",
         late_s=late_s(late, now) if late else 0.0,
+        hedge_after_s=run.hedging.after_s,
+        hedges_open=len(hedges),
+        hedges_held=sum(job.quote.amount for job in hedges),
     )
     if run.count == 1:
         return Survey(context, records, quotes)

@@ -142,7 +142,7 @@ def planners_replay(
 def planners_generate(
     out: Annotated[Path, typer.Option(help="The folder to write to.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same files.")] = 7,
-    count: Annotated[int, typer.Option(min=1, max=10_000, help="Files; the ten families take turns.")] = 20,
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Files; the eleven families take turns.")] = 22,
     family: Annotated[str, typer.Option(help="Only of this family, such as sweep.")] = "",
 ) -> None:
     """Generate scenario files of the synthetic families, with truth and bounds."""

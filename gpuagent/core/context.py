@@ -17,7 +17,7 @@ from gpuagent.errors import BadInput
 
 SPARSE_NAMES = (
     *("hold", "hold_ends_at", "jobs_missing", "jobs_open", "at_once", "reserve", "open_jobs"),
-    *("hedged_vendor", "late_s"),
+    *("hedged_vendor", "late_s", "hedge_after_s", "hedges_open", "hedges_held"),
 )
 """Fields that a recorded context, and so its digest, has only where there is something in them."""
 PLAIN = frozenset((str, int, float, bool, type(None)))
@@ -86,8 +86,9 @@ class Context:
     completed, of them those that are open, how many may be, and what the others that are to be bought cost at least.
     That is not available for this one.
 
-    hedged_vendor, late_s: where this job hedges one that is late, that one's vendor, and by how many seconds; else "",
-    0.
+    hedge_after_s, hedges_open, hedges_held: where the run has late jobs hedged, the seconds after which a job is late,
+    the hedges that are open, and what they cost, which is not available; else 0. hedged_vendor, late_s: where this job
+    hedges one that is late, that one's vendor, and by how many seconds; else "", 0.
 
     job_s: how long one job takes. caps: the owner's limits that apply, in words. past: oldest first.
     """
@@ -113,6 +114,9 @@ class Context:
     reserve: int = 0
     hedged_vendor: str = ""
     late_s: float = 0.0
+    hedge_after_s: int = 0
+    hedges_open: int = 0
+    hedges_held: int = 0
 
     def candidate(self, vendor_id: str) -> Candidate | None:
         """The candidate with this id, None where it is not among them."""

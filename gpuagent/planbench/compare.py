@@ -167,12 +167,18 @@ def _open_ends(market: Market, client: PlannerClient) -> Iterator[tuple[Context,
 
 
 def _decisions_max(market: Market, context: Context) -> int:
-    """The most decisions from a context on. With several jobs each tick ends with at most one that begins no job."""
+    """The most decisions from a context on. With several jobs each tick ends with at most one that begins no job.
+
+    Where late jobs are hedged, as many more may wait with a hedge, and each job of the run may have one declined.
+    """
     if market.count == 1:
         return context.decisions_left
     tries = context.jobs_open + sum(job.in_run for job in context.past)
     ticks_left = market.ticks - round((context.now - EPOCH) / market.job_s)
-    return min(tries_max(market.count) - tries, market.at_once * ticks_left) + ticks_left
+    tries_left = tries_max(market.count) - tries
+    if market.hedge_after:
+        return tries_left + tries_max(market.count) + 2 * ticks_left
+    return min(tries_left, market.at_once * ticks_left) + ticks_left
 
 
 class _Uncached(Exception):

@@ -3,7 +3,7 @@
 The clock advances by one job length per tick, so a deterministic planner must decide as it does in memory. In a tick a
 run with one job decides once, one with several as often as a further job may be open. The agent knows no deadline, only
 how many jobs it may try: where few ticks are left and waiting is weighed, the two differ.
-Scenarios with refunds, or with more sellers than there are vendors, are refused.
+Scenarios with refunds, with late jobs, or with more sellers than there are vendors, are refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -85,6 +85,8 @@ class LiveScenario:
             raise BadInput(f"{market.scenario} has {len(market.sellers)} sellers: start {len(market.sellers)} vendors")
         if market.truth.refund or any(seller.refund for seller in market.sellers):
             raise BadInput(f"{market.scenario} has refunds, which no vendor's quote can promise: play it in memory")
+        if market.truth.delays or market.hedge_after:
+            raise BadInput(f"{market.scenario} has late jobs, which a practice market does not have: play it in memory")
         self._market, self._ports, self._reads, self._controls = market, ports, reads, controls
         roles = dict(zip(market.sellers, vendors, strict=False))
         self._vendors = {seller.vendor_id: vendor for seller, vendor in roles.items()}

@@ -12,11 +12,13 @@ from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
 from gpuagent.errors import BadInput
 
 Family = Literal[
-    "honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "sweep", "trace"
-]
+    "honest", "liars", "outage", "spikes", "drift", "coldstart", "ktries", "mismatch", "deadline", "sweep", "late",
+    "trace",
+]  # fmt: skip
 Share = Annotated[float, Field(ge=0, le=1)]
 Usd = Annotated[float, Field(gt=0, le=10**9)]
 Script = Annotated[str, Field(pattern="^[01]+$")]
+Delays = Annotated[str, Field(pattern="^[0-9]+$")]
 
 
 class _Part(BaseModel):
@@ -32,6 +34,7 @@ class JobsPart(_Part):
 
     count: Annotated[int, Field(ge=1, le=COUNT_MAX)]
     at_once: Annotated[int, Field(ge=1, le=AT_ONCE_MAX)] = 1
+    hedge_after_ticks: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class RunPart(_Part):
@@ -64,6 +67,7 @@ class TruthPart(_Part):
     index: Literal["attempt", "tick"]
     p_success: Mapping[str, Share | tuple[Share, ...]]
     outcomes: Mapping[str, Annotated[tuple[Script, ...], Field(min_length=1)]]
+    delays: Mapping[str, Annotated[tuple[Delays, ...], Field(min_length=1)]] = {}
     price: Mapping[str, tuple[Usd, ...]] = {}
     refund: Mapping[str, tuple[Share, ...]] = {}
     posterior: Mapping[str, Annotated[tuple[Share, ...], Field(min_length=1)]] = {}
@@ -149,16 +153,12 @@ def _contradictions(part: FilePart) -> Iterator[str]:
         for key, table in (("pSuccess", truth.p_success), ("outcomes", truth.outcomes)):
             if name not in table:
                 yield f"truth.{key}: {name} is missing"
-    scripts = {
-        f"{name}.{number}": script
-        for name, replicates in truth.outcomes.items()
-        for number, script in enumerate(replicates)
-    }
     per_tick: dict[str, Mapping[str, Any]] = {
         "pSuccess": truth.p_success,
         "price": truth.price,
         "refund": truth.refund,
-        "outcomes": scripts if truth.index == "tick" else {},
+        "outcomes": _scripts(truth.outcomes) if truth.index == "tick" else {},
+        "delays": _scripts(truth.delays) if truth.index == "tick" else {},
     }
     for key, table in per_tick.items():
         for name, values in table.items():
@@ -166,6 +166,9 @@ def _contradictions(part: FilePart) -> Iterator[str]:
                 yield f"truth.{key}.{name}: {len(values)} ticks of {ticks}"
     if len({len(replicates) for replicates in truth.outcomes.values()}) > 1:
         yield "truth.outcomes: every vendor is to have as many replicates as the others"
+    for name, replicates in truth.delays.items():
+        if len(replicates) != len(truth.outcomes.get(name, ())):
+            yield f"truth.delays.{name}: write as many replicates as truth.outcomes.{name} has"
     for number, job in enumerate(part.history):
         if job.vendor_id not in names:
             yield f"history.{number}: {job.vendor_id} is no vendor here"
@@ -173,6 +176,15 @@ def _contradictions(part: FilePart) -> Iterator[str]:
         yield from _several_contradictions(part)
     elif part.run.jobs.at_once > 1:
         yield "run.jobs.atOnce: a scenario with one job has one open at a time: write 1, or a higher count"
+    elif part.run.jobs.hedge_after_ticks or truth.delays:
+        yield "run.jobs: late jobs and their hedges are played in a run with several: write a higher count"
+
+
+def _scripts(table: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Every replicate of every vendor, by the place of it."""
+    return {
+        f"{name}.{number}": script for name, replicates in table.items() for number, script in enumerate(replicates)
+    }
 
 
 def _several_contradictions(part: FilePart) -> Iterator[str]:

@@ -1,18 +1,21 @@
 """The oracle: the most that a run with several jobs could reach on its drawn outcomes, by a buyer who knows them all.
 
-It is held to the run's budget, count, at_once, deadline and tries, and to no rule of prudence: the agent keeps money
-for the jobs that are still to be bought, and buys nothing where they cannot all be completed.
+It is held to the run's budget, count, at_once, deadline, tries and rule for hedges, and to no rule of prudence: the
+agent keeps money for the jobs that are still to be bought, and buys nothing where they cannot all be completed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from gpuagent.core.indices import tries_max
 from gpuagent.planbench.play import LAMBDA
 from gpuagent.planbench.scenarios import Market, cost
 
 TIE = 1e-12
+NEVER = 10**9
+"""A tick after every deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,26 +32,32 @@ class Bound:
 def oracle(market: Market, replicate: int) -> Bound:
     """The bound U* of a market with one replicate r of its outcomes.
 
-    Let N be the run's count, k its at_once, B its budget, T its ticks and J = tries_max(N); c(i,t) what vendor i asks
-    at tick t for a job, and x(i,a,t) in {0, 1} the outcome in r of its a-th job, begun at t. A plan m begins
-    m(i,t) >= 0 jobs at each vendor and tick. By what it has before t,
+    Let N be the run's count, k its at_once, B its budget, T its ticks, J = tries_max(N), and h the ticks after which a
+    late job may be hedged; c(i,t) what vendor i asks at tick t for a job, and of its a-th job, if begun at t,
+    x(i,a,t) in {0, 1} the outcome in r and l(i,a,t) >= 1 the ticks that it takes. A plan begins jobs, each at a vendor
+    and a tick, either as the only open job of an index or as the hedge of one. The open jobs of an index are thus one
+    or two. A job ends l ticks after it began: with x = 1 it completes its index and ends the other job of it; with
+    x = 0 it leaves the other. With
 
-        a(i,t) = sum of m(i,u) over u < t                               attempts at i
-        s(i,t) = sum of x(i, a(i,t) + j, t) over j < m(i,t)             jobs of tick t at i that complete
-        d(t)   = sum of s(i,u) over i, u < t                            completed
-        b(t)   = B - sum of c(i,u) m(i,u) over i, u < t                 left of the budget
+        d(t)   indices that are completed by jobs that end at or before t
+        o(t)   indices of which a job is open once the jobs of t are begun
+        p(t)   sum of c over the jobs that are begun at or before t
+        j(t)   their number
 
-    the bound is, over all i and t = 0 .. T-1,
+    the bound is
 
-        U* = max over m of  (1/N) sum of s(i,t)  -  (LAMBDA/B) sum of c(i,t) m(i,t)
+        U* = max over plans of  d(T)/N  -  (LAMBDA/B) p(T)
 
-    where for every t
+    where for every t < T
 
-        sum of m(i,t) over i          <=  min(k, N - d(t))              one open job for each index that is missing
-        sum of c(i,t) m(i,t) over i   <=  b(t)
-        sum of m(i,u) over i, u <= t  <=  J
+        o(t)  <=  min(k, N - d(t))          one place for each index that is missing: a hedge takes none
+        p(t)  <=  B
+        j(t)  <=  J
 
-    The maximum is exact, by recursion over the states (t, a, d, b).
+    and a job that began at u is hedged once at most, at another vendor, at a tick t >= u + 1 + h at which it is the
+    only open job of its index. Without a rule for hedges none is.
+
+    The maximum is exact, by recursion over the states (t, jobs begun at each i, d, B - p, open jobs).
     """
     return _Oracle(market, replicate).bound()
 
@@ -56,6 +65,33 @@ def oracle(market: Market, replicate: int) -> Bound:
 def oracles(market: Market) -> list[Bound]:
     """The oracle of each replicate of a market."""
     return [oracle(market, replicate) for replicate in range(market.replicates)]
+
+
+class _OpenJob(NamedTuple):
+    """An open job, as far as its future goes. ends: its last tick; all that end after the deadline are alike.
+
+    hedged_from: the tick from which it may be hedged by a vendor but its own, which is at `place`; NEVER where it may
+    not, and then its vendor is no matter.
+    """
+
+    ends: int
+    succeeds: bool
+    hedged_from: int
+    place: int
+
+
+_OpenIndex = tuple[_OpenJob, ...]
+"""The open jobs of an index: one, or a late one and its hedge."""
+
+
+class _PlanState(NamedTuple):
+    """attempts: jobs begun at each vendor. indices: those with open jobs, in order, as they are all of one kind."""
+
+    tick: int
+    attempts: tuple[int, ...]
+    done: int
+    available: int
+    indices: tuple[_OpenIndex, ...]
 
 
 class _Oracle:
@@ -70,50 +106,73 @@ class _Oracle:
         ]
         self._tries = tries_max(market.count)
         self._last = [self._last_success(name) for name in self._names]
-        self._value = cache(self._best)
+        self._value, self._job = cache(self._best), cache(self._begun)
 
     def bound(self) -> Bound:
-        return self._value(0, (0,) * len(self._names), 0, self._market.budget)
+        return self._value(_PlanState(0, (0,) * len(self._names), 0, self._market.budget, ()))
 
     def _last_success(self, name: str) -> int:
         """The attempts at a vendor after which there are only failures."""
         if self._market.truth.index == "tick":
             return self._tries
-        outcomes = [self._outcome(name, attempt, 0) for attempt in range(self._tries)]
+        outcomes = [self._market.outcome(name, attempt, 0, self._replicate) for attempt in range(self._tries)]
         return max((attempt + 1 for attempt, success in enumerate(outcomes) if success), default=0)
 
-    def _outcome(self, name: str, attempt: int, tick: int) -> int:
-        return int(self._market.outcome(name, attempt, tick, self._replicate))
-
-    def _best(self, tick: int, attempts: tuple[int, ...], done: int, available: int) -> Bound:
-        """The best from here on: completed jobs and payments of this tick and later."""
+    def _best(self, state: _PlanState) -> Bound:
+        """The best from a state on: the indices that are completed after it, and what is paid in it and after it."""
         market = self._market
-        if tick == market.ticks or done == market.count:
+        if state.tick == market.ticks or state.done == market.count:
             return Bound(0, 0)
-        room = min(market.at_once, market.count - done, self._tries - sum(attempts))
-        best, best_value = Bound(0, 0), 0.0
-        for batch, paid in self._batches(self._amounts[tick], attempts, room, available):
-            completed = sum(
-                self._outcome(name, attempt + number, tick)
-                for name, attempt, count in zip(self._names, attempts, batch, strict=True)
-                for number in range(count)
-            )
-            after = tuple(attempt + count for attempt, count in zip(attempts, batch, strict=True))
-            later = self._value(tick + 1, after, done + completed, available - paid)
-            total = Bound(completed + later.jobs_done, paid + later.paid)
+        best = self._later(state)
+        best_value = best.utility(market)
+        for amount, after in self._purchases(state):
+            rest = self._value(after)
+            total = Bound(rest.jobs_done, amount + rest.paid)
             if total.utility(market) > best_value + TIE:
                 best, best_value = total, total.utility(market)
         return best
 
-    def _batches(
-        self, amounts: Sequence[int], attempts: Sequence[int], room: int, available: int, place: int = 0
-    ) -> Iterator[tuple[tuple[int, ...], int]]:
-        """Every way to begin at most `room` jobs at the vendors from a place on, and what it costs."""
-        if place == len(amounts):
-            yield (), 0
+    def _later(self, state: _PlanState) -> Bound:
+        """The best where no further job is begun in this tick."""
+        tick, done, indices = state.tick + 1, state.done, []
+        for jobs in state.indices:
+            if any(job.ends <= tick and job.succeeds for job in jobs):
+                done += 1
+            elif still := tuple(job for job in jobs if job.ends > tick):
+                indices.append(still)
+        rest = self._value(_PlanState(tick, state.attempts, done, state.available, tuple(sorted(indices))))
+        return Bound(done - state.done + rest.jobs_done, rest.paid)
+
+    def _purchases(self, state: _PlanState) -> Iterator[tuple[int, _PlanState]]:
+        """Every job that may be begun in a state: what it costs, and the state with it."""
+        market = self._market
+        if sum(state.attempts) == self._tries:
             return
-        most = min(room, self._last[place] - attempts[place], available // amounts[place])
-        for count in range(max(most, 0) + 1):
-            paid = count * amounts[place]
-            for rest, rest_paid in self._batches(amounts, attempts, room - count, available - paid, place + 1):
-                yield (count, *rest), paid + rest_paid
+        has_place = len(state.indices) < min(market.at_once, market.count - state.done)
+        for place, amount in enumerate(self._amounts[state.tick]):
+            attempt = state.attempts[place]
+            if amount > state.available or attempt >= self._last[place]:
+                continue
+            attempts = (*state.attempts[:place], attempt + 1, *state.attempts[place + 1 :])
+            job = self._job(place, attempt, state.tick)
+            for indices in (*self._hedged(state, job, place), *([(*state.indices, (job,))] if has_place else [])):
+                after = state._replace(
+                    attempts=attempts, available=state.available - amount, indices=tuple(sorted(indices))
+                )
+                yield amount, after
+
+    def _hedged(self, state: _PlanState, hedge: _OpenJob, place: int) -> Iterator[tuple[_OpenIndex, ...]]:
+        """The open indices with the hedge of each job that is late, one after the other."""
+        for number, (late, *others) in enumerate(state.indices):
+            if not others and late.hedged_from <= state.tick and late.place != place:
+                pair = (late._replace(hedged_from=NEVER, place=-1), hedge)
+                yield (*state.indices[:number], pair, *state.indices[number + 1 :])
+
+    def _begun(self, place: int, attempt: int, tick: int) -> _OpenJob:
+        market, name = self._market, self._names[place]
+        ends = min(tick + market.ticks_of(name, attempt, tick, self._replicate), market.ticks + 1)
+        succeeds = ends <= market.ticks and market.outcome(name, attempt, tick, self._replicate) == 1
+        hedged_from = tick + 1 + market.hedge_after
+        if not market.hedge_after or hedged_from >= min(ends, market.ticks):
+            return _OpenJob(ends, succeeds, NEVER, -1)
+        return _OpenJob(ends, succeeds, hedged_from, place)

@@ -33,7 +33,8 @@ class Seller:
 class Market:
     """One variant of one scenario file. budget in atomic units; past: ended jobs of earlier runs, oldest first.
 
-    count: jobs that its run has to complete; at_once: of them open at once.
+    count: jobs that its run has to complete; at_once: of them open at once. hedge_after: the ticks beyond its own one
+    after which a job of them is late and may be hedged; 0 for no hedges.
     """
 
     scenario: str
@@ -50,6 +51,7 @@ class Market:
     bounds: Mapping[str, BoundPart]
     count: int = 1
     at_once: int = 1
+    hedge_after: int = 0
 
     @property
     def job_s(self) -> float:
@@ -64,9 +66,9 @@ class Market:
         return len(next(iter(self.truth.outcomes.values())))
 
     def price(self, seller: Seller, tick: int) -> int:
-        """Atomic units per hour, as shown at that tick."""
+        """Atomic units per hour, as shown at that tick; at the deadline as in the tick before it."""
         path = self.truth.price.get(seller.vendor_id)
-        return atomic(path[tick]) if path else seller.price
+        return atomic(path[min(tick, self.ticks - 1)]) if path else seller.price
 
     def chance(self, vendor_id: str, tick: int) -> float:
         """The true chance that a job started at that tick succeeds."""
@@ -83,6 +85,12 @@ class Market:
         script = self.truth.outcomes[vendor_id][replicate]
         position = tick if self.truth.index == "tick" else attempt
         return float(position < len(script) and script[position] == "1")
+
+    def ticks_of(self, vendor_id: str, attempt: int, tick: int, replicate: int) -> int:
+        """The ticks that a job takes, by its drawn delay: one, and those by which it is late."""
+        scripts = self.truth.delays.get(vendor_id)
+        position = tick if self.truth.index == "tick" else attempt
+        return 1 + int(scripts[replicate][position]) if scripts and position < len(scripts[replicate]) else 1
 
     def refund(self, seller: Seller, tick: int) -> float:
         path = self.truth.refund.get(seller.vendor_id)
@@ -189,6 +197,7 @@ def _market(part: FilePart, number: int) -> Market:
         bounds=part.bounds,
         count=part.run.jobs.count,
         at_once=part.run.jobs.at_once,
+        hedge_after=part.run.jobs.hedge_after_ticks or 0,
     )
 
 

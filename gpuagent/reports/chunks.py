@@ -146,6 +146,7 @@ def _purchases(jobs: Columns, of_runs: Array, payments: Columns, paid_places: Ar
             "protocol": _texts(jobs["protocol"], OWN_PROTOCOL),
             **{name: _texts(jobs[name]) for name in ("gpuType", "vendorId", "status", "errorMessage")},
             "state": state,
+            "hedges": _texts((np.where(jobs["hedges"]["high"] > 0, 0, -1), ["a late job"])),
             "paymentStatus": _texts((statuses, names)),
             "hours": jobs["hours"],
             "expectedCost": jobs["expectedCost"],

@@ -40,6 +40,7 @@ JOBS = {
     "outputs": "object",
     "outputCount": "int64",
     "jobIndex": "str",
+    "hedges": "str",
 }
 PAYMENTS = {
     **dict.fromkeys(("runId", "jobId", "vendorId", "paymentStatus", "currency", "payer", "payee", "x402TxId"), "str"),
@@ -51,12 +52,12 @@ BACK = ("refunded", "credit")
 """Columns of a payment that a purchase has too, as sums of its own."""
 RUN_COLUMNS = ("userId", "tags", "planner", "goal")
 PURCHASES = {
-    **{name: kind for name, kind in JOBS.items() if name != "jobIndex"},
+    **{name: kind for name, kind in JOBS.items() if name not in ("jobIndex", "hedges")},
     **{name: PAYMENTS[name] for name in PAYMENT_COLUMNS},
     **{name: RUNS[name] for name in RUN_COLUMNS},
     **dict.fromkeys(("paid", "refunded", "cost"), "int64"),
     **dict.fromkeys(("saved", "credit"), "int64"),
-    "jobIndex": JOBS["jobIndex"],
+    **{name: JOBS[name] for name in ("jobIndex", "hedges")},
 }
 DECISIONS = {
     **dict.fromkeys(("decisionId", "runId"), "str"),
@@ -121,6 +122,7 @@ class Frames:
     back, by a transfer that is booked for the job, or where its record says that it cost less in the end (actualCost);
     cost = paid - refunded. credit: what else the vendor says that it has of it, by its word alone. saved: the
     price of the hours that a job did not have to buy, for it went on from a checkpoint, at its own price an hour.
+    hedges: the late job for which it was bought once more, "" for a job of its own.
     Of one vendor alone, purchases are the vendor's, runs those that bought there, and no planner cost belongs to it;
     whole_purchases and whole_decisions are all of these runs, for their budgets.
     """

@@ -450,12 +450,14 @@ def test_planners_are_told_of_whom_it_is_a_hedge_and_how_late() -> None:
     assert (late.refusals, late.transient) == (("it has the job that is late",), False)
     assert hedges(run)[0].quote.vendor_id == "c"
     assert Context.from_json(json.loads(json.dumps(asked.as_json()))) == asked
+    assert (asked.hedge_after_s, asked.hedges_open, asked.hedges_held) == (AFTER, 0, 0)
     shown = prompt.market(asked)
+    assert (shown["hedgeAfterSeconds"], shown["hedgesOpen"], shown["heldForHedges"]) == (AFTER, 0, "0.000000")
     assert (shown["lateVendor"], shown["lateSeconds"]) == ("a", 302.0)
     assert "a hedge" in prompt.write(asked).messages[1]["content"]
     plain = context(candidate("a", 1))
-    assert not {"hedged_vendor", "late_s"} & set(plain.as_json())
-    assert "lateVendor" not in prompt.market(plain)
+    assert not {"hedged_vendor", "late_s", "hedge_after_s", "hedges_open", "hedges_held"} & set(plain.as_json())
+    assert not {"lateVendor", "hedgeAfterSeconds"} & set(prompt.market(plain))
 
 
 def test_a_planner_that_would_take_the_late_vendor_is_refused() -> None:

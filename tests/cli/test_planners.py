@@ -63,7 +63,7 @@ def test_compare_as_json_and_csv(folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_bundled_scenarios_are_the_default() -> None:
-    assert "ALL: 20 scenario files" in invoke("compare", "--planners", "cheapest").stdout
+    assert "ALL: 22 scenario files" in invoke("compare", "--planners", "cheapest").stdout
 
 
 @pytest.mark.parametrize(

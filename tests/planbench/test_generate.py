@@ -1,4 +1,4 @@
-"""Generated scenarios: all ten families, seeded, valid in their schema, with bounds that no planner beats."""
+"""Generated scenarios: all eleven families, seeded, valid in their schema, with bounds that no planner beats."""
 
 import json
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from gpuagent.planbench.scores import rows
 
 @pytest.fixture(scope="module")
 def scenarios() -> Sequence[Sequence[Market]]:
-    return [markets(parse(scenario["id"], scenario)) for scenario in generate(3, 30)]
+    return [markets(parse(scenario["id"], scenario)) for scenario in generate(3, 33)]
 
 
 def test_the_same_seed_gives_the_same_files() -> None:
@@ -32,16 +32,16 @@ def test_the_same_seed_gives_the_same_files() -> None:
 
 
 def test_one_family_alone_is_drawn_as_among_all() -> None:
-    among_all = {scenario["id"]: scenario for scenario in generate(5, 20)}
-    for family in ("honest", "sweep"):
+    among_all = {scenario["id"]: scenario for scenario in generate(5, 22)}
+    for family in ("honest", "sweep", "late"):
         assert list(generate(5, 2, family)) == [among_all[f"gen-5-{family}-00{turn}"] for turn in range(2)]
     with pytest.raises(BadInput, match="no family 'lucky': write one of honest"):
         next(generate(5, 1, "lucky"))
 
 
 def test_the_files_of_the_package_are_generated_ones() -> None:
-    """The command that makes them: `gpuagent planners generate --seed 7 --count 20`."""
-    generated = {scenario["id"]: scenario for scenario in generate(7, 20)}
+    """The command that makes them: `gpuagent planners generate --seed 7 --count 22`."""
+    generated = {scenario["id"]: scenario for scenario in generate(7, 22)}
     assert {path.stem for path in bundled_folder().glob("*.json")} == set(generated)
     for path in bundled_folder().glob("*.json"):
         assert json.loads(path.read_text()) == generated[path.stem], path.name
@@ -51,13 +51,15 @@ def test_every_family_comes_and_is_itself(scenarios: Sequence[Sequence[Market]])
     kinds = {
         family.name: [variants for variants in scenarios if variants[0].family == family.name] for family in FAMILIES
     }
-    assert [len(members) for members in kinds.values()] == [3] * 10
+    assert [len(members) for members in kinds.values()] == [3] * 11
     assert all(variants[0].ticks <= 3 for variants in kinds["deadline"])
     assert all(variants[0].truth.price for variants in kinds["spikes"])
     assert all(len(variants) > 1 and variants[0].truth.index == "tick" for variants in kinds["outage"])
     assert all(variants[0].count > 1 for variants in kinds["sweep"])
     assert len({(variants[0].count, variants[0].at_once) for variants in kinds["sweep"]}) > 1
-    assert all(variants[0].count == 1 for variants in scenarios if variants[0].family != "sweep")
+    assert all(market.hedge_after == 1 and market.truth.delays for (market,) in kinds["late"])
+    assert all(variants[0].count == 1 for variants in scenarios if variants[0].family not in ("sweep", "late"))
+    assert not any(variants[0].truth.delays for variants in scenarios if variants[0].family != "late")
     assert any(
         variants[0].gpu_type not in seller.gpu_types for variants in kinds["mismatch"] for seller in variants[0].sellers
     )
@@ -88,7 +90,7 @@ def test_nothing_beats_bayes_under_its_own_posterior_nor_hindsight(scenarios: Se
 
 def test_the_posterior_is_the_average_of_what_was_drawn() -> None:
     """Over many markets, drawn chances and posterior chances agree: the generator knows itself."""
-    steady = [family.name for family in FAMILIES if family.name not in ("outage", "sweep")]
+    steady = [family.name for family in FAMILIES if family.name not in ("outage", "sweep", "late")]
     scenarios = [scenario for name in steady for scenario in generate(1, 10, name)]
     generated = [market for scenario in scenarios for market in markets(parse(scenario["id"], scenario))]
     pairs = [
@@ -110,4 +112,4 @@ def test_a_posterior_by_hand() -> None:
 
 
 def test_the_folder_of_the_package_is_read() -> None:
-    assert len(load(bundled_folder())) == 20
+    assert len(load(bundled_folder())) == 22

@@ -51,6 +51,36 @@ def test_what_the_planner_sees() -> None:
     assert sorted(outcomes) == [("v1", True, True, 2_000_000), ("v2", True, False, 1_000_000)]
 
 
+def test_what_the_planner_sees_of_hedges() -> None:
+    """v2 is late from the third tick on; while v1 has its hedge, the other job is bought in the fourth."""
+    planner = StepPlanner("v2", "wait", "wait", "wait", "v1", "v2")
+    jobs = {"count": 2, "atOnce": 2, "hedgeAfterTicks": 1}
+    market = sweep(2, 2, SURE, run__jobs=jobs, truth__delays={"v2": ["3"], "v1": ["1"]})
+    play = play_several(market, "scripted", planner, 0)
+    first, *_, hedge, beside = planner.contexts[:6]
+    assert (first.hedge_after_s, first.hedges_open, first.hedges_held) == (1800, 0, 0)
+    assert (hedge.now, hedge.hedged_vendor, hedge.late_s) == (EPOCH + 2 * 3600, "v2", 3600)
+    assert (hedge.available, hedge.reserve, hedge.hedges_open) == (8_000_000, 1_000_000, 0)
+    assert (beside.hedged_vendor, beside.hedges_open, beside.hedges_held) == ("", 1, 2_000_000)
+    assert (beside.available, beside.jobs_open) == (7_000_000, 2)
+    assert (play.jobs_done, play.paid, play.invalid) == (2, 4_000_000, 0)
+    assert play.utility <= oracle(market, 0).utility(market)
+
+
+def test_a_late_job_is_waited_for_until_the_deadline() -> None:
+    """Eight ticks late, it would have been given up by an agent with less patience."""
+    late = {"truth__delays": {"v2": ["8"]}}
+    market = sweep(2, 1, {"v2": ["1"]}, run__deadlineTicks=9, **late)
+    assert play_several(market, "scripted", StepPlanner("v2"), 0).jobs_done == 1
+    market = sweep(2, 1, {"v2": ["1"]}, run__deadlineTicks=8, **late)
+    assert play_several(market, "scripted", StepPlanner("v2"), 0).jobs_done == 0
+
+
+def test_prices_per_tick_last_until_what_is_open_has_ended() -> None:
+    market = sweep(2, 1, SURE, run__deadlineTicks=1, truth__price={"v2": [1.5]})
+    assert play_several(market, "scripted", StepPlanner("v2"), 0).paid == 1_500_000
+
+
 def test_part_of_the_jobs_counts_as_part() -> None:
     """The last tick's job ends after the deadline's last decision, and counts."""
     planner = StepPlanner("v2")
@@ -147,6 +177,17 @@ def test_the_estimate_bounds_the_questions_of_several_jobs() -> None:
     after = estimate(scenarios, client)
     assert after is not None
     assert after.calls == 0
+
+
+def test_the_estimate_bounds_the_questions_about_hedges() -> None:
+    jobs = {"count": 2, "atOnce": 1, "hedgeAfterTicks": 1}
+    market = sweep(2, 1, {"v1": ["0000"], "v2": ["0011"]}, run__jobs=jobs, truth__delays={"v1": ["9"], "v2": ["9"]})
+    planner = PricedPlanner()
+    client = PlannerClient(planner)
+    before = estimate([(market,)], client)
+    assert before is not None
+    compare([(market,)], [client], "exact")
+    assert 1 < len(planner.digests) <= before.calls
 
 
 def test_a_payment_buys_one_job_however_often_it_is_sent() -> None:

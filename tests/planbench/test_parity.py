@@ -19,7 +19,7 @@ from gpuagent.planbench.files import parse
 from gpuagent.planbench.scenarios import markets
 from gpuagent.planbench.steps import play_in_memory, same_choices
 from tests.support.market import Market
-from tests.support.scenarios import market
+from tests.support.scenarios import market, sweep
 from tests.support.world import World
 
 PLANNERS: dict[str, Planner] = {"stub": StubPlanner(), **BASELINES}
@@ -151,3 +151,6 @@ def test_what_cannot_be_played_over_http_is_refused(world: World, controls: Shar
         LiveScenario(refunding, world.market.vendors, world.ports, world.store, world.reads, controls)
     with pytest.raises(BadInput, match="start 3 vendors"):
         LiveScenario(refunding, world.market.vendors[:1], world.ports, world.store, world.reads, controls)
+    late = sweep(2, 1, {"v1": ["1"]}, truth__delays={"v1": ["1"]})
+    with pytest.raises(BadInput, match="late jobs"):
+        LiveScenario(late, world.market.vendors, world.ports, world.store, world.reads, controls)

@@ -48,6 +48,8 @@ def write(book: report_history.Book, database: Any) -> Run:
     resumed = {"resumedFrom": work["resumedFrom"], "hoursSaved": Decimal128("0.47")}
     job = {"files": files, "exitCode": 0, "index": 3, **resumed}
     database.jobs.update_one({"vendorJobId": "t2"}, {"$set": job})
+    for name, hedges in (("t2", first.job_id), ("w1", plain.job_id)):
+        database.jobs.update_one({"vendorJobId": name}, {"$set": {"hedges": ObjectId(hedges)}})
     database.jobs.update_one({"vendorJobId": "w1"}, {"$set": {"fault": "program", "exitCode": 1}})
     database.jobs.update_one({"vendorJobId": "u1"}, {"$set": {"artifactUrl": "https://vendor.example/u1/model"}})
     return run
@@ -68,6 +70,8 @@ def test_the_cost_of_a_result_what_was_bought_twice_and_what_resuming_saved(
     headlines = {headline.name: headline.now for headline in report.headlines}
     assert headlines["Cost of a delivered result"] == parse_usd("2.475")
     assert (headlines["Hours bought twice"], headlines["Saved by resuming"]) == (0.53, 842_453)
+    hedges = [headlines[name] for name in ("Late jobs hedged", "Cost of hedges", "Hedges that won")]
+    assert hedges == [2, parse_usd("2.35"), 1], "0.95 that won, and 1.40 that failed"
     beta = report_history.report(book.db, vendor=BETA)
     assert beta.delivered.cost.tolist() == [parse_usd("2.35")], "a result's cost is that of all its jobs"
     nothing = {headline.name: headline.now for headline in report_history.report(book.db, "2020").headlines}
@@ -107,7 +111,11 @@ def test_exports_have_fault_exit_code_and_outputs(own_book: tuple[report_history
     assert [file["path"] for file in outputs] == list(delivered_run.CONTENTS)
     assert (purchases.loc["v1"].outputs, resumed.outputCount) == ("", 3)
     assert (resumed.jobIndex, program.jobIndex) == ("3", ""), "a run with one job numbers none"
-    assert list(purchases.columns)[-1] == "jobIndex", "older columns keep their places"
+    assert (resumed.hedges, purchases.loc["v1"].hedges) == (book.runs["T"].jobs[0].job_id, "")
+    charges = exports.text(report_history.report(book.db), "focus")
+    assert charges.splitlines()[0].endswith("x_TransactionId,x_HedgedJobId")
+    assert sum(line.endswith(f",{resumed.hedges}") for line in charges.splitlines()) == 1, "of its hedge alone"
+    assert list(purchases.columns)[-2:] == ["jobIndex", "hedges"], "older columns keep their places"
 
 
 def files_and_links(rows: list[dict[str, Any]]) -> str:

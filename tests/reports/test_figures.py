@@ -46,6 +46,9 @@ HEADLINES: list[tuple[str, Any, Any]] = [
     ("Cost of a delivered result", None, None),
     ("Hours bought twice", 0.0, 0.0),
     ("Saved by resuming", "0", "0"),
+    ("Late jobs hedged", 0, 0),
+    ("Cost of hedges", "0", "0"),
+    ("Hedges that won", 0, 0),
 ]
 
 

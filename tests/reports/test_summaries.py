@@ -15,6 +15,7 @@ from gpuagent.core.records import Incoming, Refund
 from gpuagent.reports import gather
 from gpuagent.reports.figures import summary
 from gpuagent.reports.figures.summary import added, decoded, encoded
+from gpuagent.reports.kept import packed
 from gpuagent.reports.partitions import LEAVES, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.wiring import Database
 from tests.conftest import DATABASE
@@ -142,6 +143,7 @@ def test_what_is_kept_is_read_again_as_it_was(varied: Varied) -> None:
     assert (again.counts, again.twice, again.first, again.last) == (first.counts, first.twice, first.first, first.last)
     assert again.times.tolist() == first.times.tolist()
     assert added([first, added([])]).counts == first.counts
+    assert decoded(packed({}, 2)) is None, "kept before hedges were counted"
 
 
 def test_no_more_rows_are_held_than_a_partition_has(varied: Varied) -> None:

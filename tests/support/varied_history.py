@@ -38,6 +38,8 @@ def write(database: Any, count: int, seed: int) -> None:
     for run in list(database.runs.find().sort("_id"))[::17]:
         for collection, key in ((database.runs, "_id"), (database.jobs, "runId")):
             collection.update_many({key: run["_id"]}, {"$set": {"tags": ODD_TAGS}}, bypass_document_validation=True)
+    for job in list(database.jobs.find().sort("_id"))[::5]:
+        _change(database.jobs, {"_id": job["_id"]}, {"$set": {"hedges": ObjectId(job["_id"].binary[::-1])}})
     strays = list(database.payments.find({"status": "completed"}).sort("_id").limit(200))
     gone, torn = strays[dice.randrange(20)], strays[30 + dice.randrange(20)]
     database.jobs.delete_one({"_id": gone["jobId"]})

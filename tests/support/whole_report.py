@@ -24,6 +24,7 @@ def headline_values(report: Report, since: pd.Timestamp, until: pd.Timestamp) ->
     ended = started[started.status != "running"]
     times = runs.times_to_success(started, frames.purchases)
     results = delivery.delivered(started, frames.whole_purchases)
+    hedges = paid[paid.hedges.map(len) > 0]
     return {
         "Spent": cost + planner_cost,
         "Paid to vendors": int(paid.paid.sum()),
@@ -40,6 +41,9 @@ def headline_values(report: Report, since: pd.Timestamp, until: pd.Timestamp) ->
         "Cost of a delivered result": round(Decimal(int(results.cost.sum())) / len(results)) if len(results) else None,
         "Hours bought twice": float(sum(map(Decimal, map(str, results.twiceHours)), Decimal(0))),
         "Saved by resuming": int(results.saved.sum()),
+        "Late jobs hedged": len(hedges),
+        "Cost of hedges": int(hedges.cost.sum()),
+        "Hedges that won": len(hedges[hedges.status == "completed"]),
     }
 
 

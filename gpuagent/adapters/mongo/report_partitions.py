@@ -58,6 +58,7 @@ JOB_COLUMNS = {
     **{name: (name, ColumnKind.AMOUNT) for name in ("expectedCost", "actualCost")},
     **{name: (name, ColumnKind.TIME) for name in ("createdAt", "settledAt", "completedAt")},
     "hoursSaved": ("hoursSaved", ColumnKind.NUMBER),
+    "hedges": ("hedges", ColumnKind.ID),
 }
 PAYMENT_COLUMNS = {
     "jobId": ("jobId", ColumnKind.ID),

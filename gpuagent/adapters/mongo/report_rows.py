@@ -56,6 +56,7 @@ JOB = {
     **dict.fromkeys(("createdAt", "settledAt", "startedAt", "completedAt", "approval", "fault", "artifactUrl"), 1),
     "exitCode": {"$toString": "$exitCode"},
     "jobIndex": {"$toString": "$index"},
+    "hedges": {"$toString": "$hedges"},
     "resumedFrom": {"$toString": "$resumedFrom.jobId"},
     "resumedFraction": "$resumedFrom.fraction",
     "hoursSaved": {"$toDouble": {"$ifNull": ["$hoursSaved", 0]}},

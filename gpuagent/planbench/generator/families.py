@@ -11,6 +11,8 @@ from typing import Any
 GPUS = ("A100", "H100", "L4", "RTX4090", "V100")
 DECAY = 0.15
 """The share of its chance that a drifting vendor keeps."""
+HEDGE_AFTER = 1
+"""The ticks after which a late job may be hedged, where jobs of a family are late."""
 LIAR_ADVERTISES_MIN = 0.9
 LIAR_COUNTS = (9.0, 21.0)
 """A vendor that advertises so much may be a liar; its true chance is then a Beta of these counts, 0.3 on average."""
@@ -26,6 +28,7 @@ class Family:
     prior: of the true chance of a vendor that advertises r. jobs: in a vendor's history. deadline: in ticks.
     budget: in prices of the dearest vendor's job. vendors: how many. count, at_once: of the run's jobs; with several
     the budget is in prices of the median vendor for all of them, and the deadline in ticks beyond those that they need.
+    late: the chance that a job of a vendor is late; (0, 0) where none is, and else late jobs may be hedged.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Family:
     vendors: tuple[int, int] = (3, 5)
     count: tuple[int, int] = (1, 1)
     at_once: tuple[int, int] = (1, 1)
+    late: tuple[float, float] = (0.0, 0.0)
 
     @property
     def has_several(self) -> bool:
@@ -68,7 +72,11 @@ FAMILIES = (
     Family("mismatch", _honest),
     Family("deadline", _honest, deadline=(1, 3), budget=(3.0, 4.5)),
     Family("sweep", _vague, (3, 8), deadline=(1, 3), budget=(0.8, 1.5), vendors=(3, 4), count=(2, 4), at_once=(1, 3)),
-)
+    Family(
+        "late", _vague, (3, 8), deadline=(2, 4), budget=(1.0, 2.0), vendors=(3, 3), count=(2, 3), at_once=(1, 2),
+        late=(0.1, 0.5),
+    ),
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -146,6 +154,8 @@ class MarketMaker:
         }
         if self.family.has_several:
             run["jobs"] = {"count": self.count, "atOnce": self.at_once}
+        if self.family.late[1]:
+            run["jobs"]["hedgeAfterTicks"] = HEDGE_AFTER
         return run
 
     def _vendor(self, number: int) -> SyntheticVendor:

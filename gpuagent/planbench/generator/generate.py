@@ -1,4 +1,4 @@
-"""Generated scenario files: ten synthetic market families, seeded, in schema planbench/1, with truth and bounds.
+"""Generated scenario files: eleven synthetic market families, seeded, in schema planbench/1, with truth and bounds.
 
 Each vendor's true chance is drawn from its family's prior and hidden; the history is drawn from the truth. The
 posterior after the history is exact, and so are the bounds: see families.py and bounds.py.
@@ -19,12 +19,14 @@ from gpuagent.planbench.files import parse
 from gpuagent.planbench.generator.families import FAMILIES, Family, MarketMaker
 from gpuagent.planbench.generator.histories import ChancePosterior, draw_history, spike_path
 from gpuagent.planbench.generator.outages import OutageBelief, draw_outage
-from gpuagent.planbench.generator.sweeps import sweep_bounds
+from gpuagent.planbench.generator.sweeps import oracle_bounds, sweep_bounds
 from gpuagent.planbench.play import play_exact, play_posterior
 from gpuagent.planbench.scenarios import Market, atomic, cost, markets
 
 REPLICATES, TRIES = 8, 14
 """Drawn outcomes per vendor: replicates, and tries in each."""
+DELAYS = "1239"
+"""The ticks by which a late job is late; 9 is after every deadline."""
 VARIANTS = 6
 """Outage paths of one outage market."""
 DIGITS = 5
@@ -83,6 +85,8 @@ def _scenario(name: str, family: Family, dice: random.Random, seed: int) -> dict
     document = {**head, "run": run, "vendors": [vendor.document for vendor in vendors]}
     draft = _outage(document, maker) if family.name == "outage" else _steady(document, maker)
     variants = markets(parse(name, draft.document))
+    if family.late[1]:
+        return draft.document | {"bounds": oracle_bounds(variants[0])}
     if family.has_several:
         return draft.document | {"bounds": sweep_bounds(variants[0], draft.posteriors)}
     # The variants of an outage market look alike to its planner, so that one serves them all.
@@ -112,6 +116,8 @@ def _steady(document: dict[str, Any], maker: MarketMaker) -> _Draft:
             vendor.name: [_coins(dice, [vendor.chance] * TRIES) for _ in range(REPLICATES)] for vendor in maker.vendors
         },
     }
+    if maker.family.late[1]:
+        truth["delays"] = _delays(maker)
     if not maker.family.has_several:  # a table by failures alone says too little of several jobs
         truth["posterior"] = {name: _posterior_table(posterior) for name, posterior in posteriors.items()}
     if path:
@@ -124,6 +130,18 @@ def _steady(document: dict[str, Any], maker: MarketMaker) -> _Draft:
     sellers = [vendor for vendor in maker.vendors if maker.gpu in vendor.document["supportedGpuTypes"]]
     prices = [[cost(atomic(seller.price_at(regime)), maker.hours) for seller in sellers] for regime in (0, 1)]
     return _Draft(scenario, regimes=PriceRegimes(path.run, prices, path.enter, path.exit))
+
+
+def _delays(maker: MarketMaker) -> dict[str, list[str]]:
+    """The ticks by which each vendor's jobs are late: none for most, and one vendor is late more often than another."""
+    dice, scripts = maker.dice, {}
+    for vendor in maker.vendors:
+        chance = dice.uniform(*maker.family.late)
+        scripts[vendor.name] = [
+            "".join(dice.choice(DELAYS) if dice.random() < chance else "0" for _ in range(TRIES))
+            for _ in range(REPLICATES)
+        ]
+    return scripts
 
 
 def _outage(document: dict[str, Any], maker: MarketMaker) -> _Draft:

@@ -35,12 +35,17 @@ def sweep_bounds(market: Market, posteriors: Mapping[str, ChancePosterior]) -> d
     certain = {
         seller.vendor_id: ChancePosterior([(1.0, market.chance(seller.vendor_id, 0))]) for seller in market.sellers
     }
-    reached = [(float(bound.jobs_done == market.count), bound.jobs_done, bound.paid) for bound in oracles(market)]
     return {
-        "oracle": _means(reached),
+        **oracle_bounds(market),
         "hindsight": _means(_played(market, SweepPlanner(market, certain))),
         "bayes": _means(_played(market, SweepPlanner(market, posteriors))),
     }
+
+
+def oracle_bounds(market: Market) -> dict[str, Any]:
+    """The bound of a market whose jobs are late: the others would have to plan for what they wait for."""
+    reached = [(float(bound.jobs_done == market.count), bound.jobs_done, bound.paid) for bound in oracles(market)]
+    return {"oracle": _means(reached)}
 
 
 def _played(market: Market, planner: "SweepPlanner") -> list[tuple[float, float, float]]:

@@ -2,7 +2,8 @@
 
 A run with several jobs can go many ways, of which planners share no single path: so in every mode it is played with the
 drawn outcomes of its scenario, which are common to all planners. A tick of the scenario is one tick of the agent: it
-hears how the jobs that were open have ended, and asks its planner about one more job until no more may be open.
+hears how the jobs that were open have ended, and asks its planner about one more job until no more may be open, and
+about a hedge of each that is late where the scenario allows hedges.
 """
 
 from dataclasses import dataclass, field, replace
@@ -69,9 +70,9 @@ def play_several(market: Market, planner: str, ask: Ask, replicate: int) -> Play
         tick(RUN_ID, ports)
         if paper.run.status is not RunStatus.RUNNING or client.invalid >= INVALID_MAX:
             break
-    if paper.run.status is RunStatus.RUNNING:  # what is open ends, and counts
+    if paper.run.status is RunStatus.RUNNING:  # what ends by the deadline counts
         client.closed = True
-        paper.turn_to(at + 1)
+        paper.turn_to(market.ticks)
         tick(RUN_ID, ports)
     return _play(market, paper.run, client, replicate)
 

@@ -1,4 +1,4 @@
-"""Vendors of a paper market: they sell at the scenario's prices, and a job ends as it was drawn, a job length later."""
+"""Vendors of a paper market: they sell at the scenario's prices, and a job ends as it was drawn, and when."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -74,7 +74,8 @@ class PaperVendors:
         job = self._sold.get(vendor_job_id)
         if job is None:
             raise VendorError(f"{vendor.vendor_id} has sold no job {vendor_job_id}")
-        if self._clock.tick <= job.tick:
+        ticks = self._market.ticks_of(job.vendor_id, job.attempt, job.tick, self._replicate)
+        if self._clock.tick < job.tick + ticks:
             return JobReport(JobStatus.RUNNING, 0.0, (), {}, "", "")
         succeeds = self._market.outcome(job.vendor_id, job.attempt, job.tick, self._replicate)
         return JobReport(JobStatus.COMPLETED if succeeds else JobStatus.FAILED, 1.0, (), {}, "", "")

@@ -8,6 +8,7 @@ every paid answer of a planner (tokens). Columns that are always null, and why:
 - InvoiceId: x402 knows no invoices; x_TransactionId is what proves a payment.
 ListCost and ContractedCost equal BilledCost: a vendor's binding quote is the only price it ever offered for the job.
 BillingCurrency is USD, for 1 USDC is booked as 1 USD. Tags are a JSON object of true, for they have no values.
+x_HedgedJobId is the late job that a hedge was bought for.
 """
 
 import json
@@ -41,7 +42,7 @@ MANDATORY = {
 """The columns and their types; object is Decimal."""
 OPTIONAL = (
     *("ChargeFrequency", "InvoiceId", "ResourceId", "ResourceType", "ServiceSubcategory", "SubAccountId", "Tags"),
-    *("x_RunId", "x_JobId", "x_GpuType", "x_Outcome", "x_Protocol", "x_TransactionId"),
+    *("x_RunId", "x_JobId", "x_GpuType", "x_Outcome", "x_Protocol", "x_TransactionId", "x_HedgedJobId"),
 )
 FOCUS = {**MANDATORY, **dict.fromkeys(OPTIONAL, "str")}
 SECOND = timedelta(seconds=1)
@@ -104,6 +105,7 @@ def _job_rows(job: Any, vendor: str) -> Iterator[dict[str, Any]]:
         "x_Outcome": job.outcome,
         "x_Protocol": job.protocol,
         "x_TransactionId": job.x402TxId or None,
+        "x_HedgedJobId": job.hedges or None,
     }
     yield row
     if job.refunded:

@@ -44,6 +44,9 @@ HEADLINES = {
     "Cost of a delivered result": (Unit.USD, -1),
     "Hours bought twice": (Unit.GPU_HOURS, -1),
     "Saved by resuming": (Unit.USD, 1),
+    "Late jobs hedged": (Unit.COUNT, 0),
+    "Cost of hedges": (Unit.USD, 0),
+    "Hedges that won": (Unit.COUNT, 0),
 }
 """The unit of each, and whether more is better (+1), worse (-1) or neither."""
 
@@ -154,6 +157,9 @@ def headline_values(summary: Summary) -> dict[str, Value]:
         "Cost of a delivered result": delivery.mean_cost(counts["deliveredCost"], counts["delivered"]),
         "Hours bought twice": float(summary.twice),
         "Saved by resuming": counts["deliveredSaved"],
+        "Late jobs hedged": int(sales.hedgeJobs.sum()),
+        "Cost of hedges": int(sales.hedgeCost.sum()),
+        "Hedges that won": int(sales.hedgeWins.sum()),
     }
 
 

@@ -18,7 +18,7 @@ from gpuagent.reports.frames import TIME, Frame, frame
 from gpuagent.reports.ids import Ids
 from gpuagent.reports.kept import packed, unpacked
 
-FORMAT = 2
+FORMAT = 3
 """Of what is kept: raise it whenever a figure comes to mean something else, and all is made anew."""
 TOP = 250
 """Rows of the lists of single runs and payments."""

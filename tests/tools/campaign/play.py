@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 from gpuagent.books.sweep import sweep
 from gpuagent.core.indices import has_completed
-from gpuagent.core.model import Reserved, Run, RunStatus, Settled, Transfer
+from gpuagent.core.model import Job, Reserved, Run, RunStatus, Settled, Transfer
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import StoreError
 from tests.support.crash.file_points import FILE_POINTS
 from tests.support.crash.long_ticker import FLEET_SAVES, OVERTAKEN
 from tests.support.crash.points import LATER_POINTS, POINTS
 from tests.support.crash.ticker_pool import TickerPool
+from tests.tools.campaign.hedged import HEDGE_AFTER_S, hedge_and_die
+from tests.tools.campaign.hedged import POINTS as HEDGE_POINTS
 from tests.tools.campaign.later import LAST_SECONDS, LATER_KILLED, LATER_MODES, NO_GAS
 from tests.tools.campaign.report import Report
 from tests.tools.campaign.stage import LATER, Stage, open_stage
@@ -27,7 +29,6 @@ TICKERS = 6
 OPEN_RUNS = 12
 BUDGET_USD = 25
 OUTAGES_MIN = 2
-HEDGE_AFTER_S = 60
 MAIN_S, DRAIN_S = 600, 180
 """A campaign that takes longer than that has got stuck."""
 
@@ -61,11 +62,14 @@ class Campaign:
         self.report.kills = self._tickers.kills
         self._over: dict[str, Run] = {}
         self._started = self._works = 0
+        self._hedged = ""
 
     def run(self) -> Report:
         started_at = time.monotonic()
         self._troubles.turn_clocks(0)
         try:
+            self._hedged = hedge_and_die(self._world, BUDGET_USD, self._troubles.turn_clocks).run_id
+            self.report.hedge_kills.update(HEDGE_POINTS)
             self._buy_under_trouble()
             self._troubles.heal()
             self._drain()
@@ -193,16 +197,21 @@ class Campaign:
     def _audit_later(self, runs: list[Run]) -> None:
         """What became of each job that was to be paid after the work: paid or void, and its work done or not."""
         for job in (job for run in runs for job in run.jobs if job.quote.vendor_id == LATER):
-            work = "" if isinstance(job, Reserved) or job.work is None else type(job.work).__name__.lower()
-            self.report.later[f"{type(job).__name__.lower()} {work}".rstrip()] += 1
+            self.report.later[_fate(job)] += 1
 
     def _audit_hedges(self, runs: list[Run]) -> None:
-        """A hedge is of a job of its own run, at another vendor, one for a job; one job of a hedged run completes."""
+        """A hedge is of a job of its own run, at another vendor, one for a job; one job of a hedged run completes.
+
+        That hedge which ticks died over was paid before they did, and is booked as paid.
+        """
         for run in (run for run in runs if run.hedging.after_s):
             jobs = {job.job_id: job for job in run.jobs}
             hedges = [job for job in run.jobs if job.quote.hedges]
             hedged = [jobs.get(job.quote.hedges) for job in hedges]
-            self.report.hedges += len(hedges)
+            self.report.hedges.update(_fate(job) for job in hedges)
+            if run.run_id == self._hedged:
+                paid = [job for job in hedges if isinstance(job, Settled)]
+                self.report.check(bool(paid), f"the hedge of run {run.run_id} was not survived: {run.jobs}")
             self.report.check(
                 len({job.quote.hedges for job in hedges}) == len(hedges)
                 and all(
@@ -224,6 +233,12 @@ class Campaign:
         self.report.check(all(len(headers) == 1 for headers in received.values()), "two signatures under one nonce")
         nonces = {getattr(job, "authorization", None) and job.authorization.nonce for run in runs for job in run.jobs}
         self.report.check(set(received) <= nonces, "a vendor has a payment of no job")
+
+
+def _fate(job: Job) -> str:
+    """What became of a job: of its payment, and of its work."""
+    work = "" if isinstance(job, Reserved) or job.work is None else type(job.work).__name__.lower()
+    return f"{type(job).__name__.lower()} {work}".rstrip()
 
 
 def campaign(seed: int, aims: Aims, say: Callable[[str], object] = lambda _: None) -> Report:

@@ -24,8 +24,10 @@ class Report:
     files: Counter[str] = field(default_factory=Counter)
     """Files that are, byte for byte, what their job wrote."""
     resumed: int = 0
-    hedges: int = 0
-    """Jobs that were bought because another was late."""
+    hedges: Counter[str] = field(default_factory=Counter)
+    """What became of the jobs that were bought because another was late."""
+    hedge_kills: Counter[str] = field(default_factory=Counter)
+    """The ticks that died over the hedge that every campaign begins with, beside all other kills."""
     saves: int = 0
     fleet_saves: int = 0
     """Those of them that the fleet made."""
@@ -47,6 +49,8 @@ class Report:
             "of them with a job file": self.works,
             "of them with a command alone": self.commands,
             "jobs to be paid after the work": self.later,
+            "hedges": self.hedges,
+            "kills over a hedge": self.hedge_kills,
             "verified files": self.files,
             "kills": self.kills,
             "faults": self.faults,
@@ -58,7 +62,7 @@ class Report:
         )
         return (
             f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; "
-            f"{counts}; {self.resumed} purchases that went on from a checkpoint; {self.hedges} hedges; "
+            f"{counts}; {self.resumed} purchases that went on from a checkpoint; "
             f"{self.overtaken} saves "
             f"overtaken, {self.saves} not, {self.fleet_saves} of these by the fleet, {self.fleet_kills} of it killed"
             + "".join(f"\nPROBLEM {problem}" for problem in self.problems)

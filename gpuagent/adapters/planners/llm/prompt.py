@@ -49,6 +49,13 @@ is reserved already ("reservedForOthers") and is no part of "available". Between
 open jobs, so that no single vendor's failure takes them all."""
 
 
+HEDGES = """
+
+Where the vendor of a job is late by more than "hedgeAfterSeconds", the buyer has that job bought once more at \
+another vendor, out of what is available then. "hedgesOpen" such jobs are at work; "heldForHedges" is what they cost, \
+and no part of "available"."""
+
+
 HEDGE = """
 
 This purchase is a hedge: the vendor "lateVendor" was paid for this very job and is late by "lateSeconds". The same \
@@ -93,6 +100,8 @@ def write(context: Context, objection: str = "") -> Prompt:
     request = f"The market:\n{_quoted(market(context))}"
     if context.jobs_missing:
         request += SEVERAL
+    if context.hedge_after_s:
+        request += HEDGES
     if context.hedged_vendor:
         request += HEDGE
     if objection:
@@ -115,7 +124,7 @@ def market(context: Context) -> Mapping[str, object]:
         "secondsPerJob": context.job_s,
         "caps": list(context.caps),
         **_several(context),
-        **({"lateVendor": context.hedged_vendor, "lateSeconds": context.late_s} if context.hedged_vendor else {}),
+        **_hedging(context),
         "candidates": [_candidate(candidate) for candidate in context.candidates],
         "pastJobs": _past(context.past),
     }
@@ -153,6 +162,18 @@ def _several(context: Context) -> Mapping[str, object]:
         "jobsOpen": context.jobs_open,
         "jobsAtOnce": context.at_once,
         "reservedForOthers": _usd(context.reserve),
+    }
+
+
+def _hedging(context: Context) -> Mapping[str, object]:
+    """What the run allows of hedges and has in them, and the late job that this one hedges; nothing without any."""
+    if not context.hedge_after_s and not context.hedged_vendor:
+        return {}
+    return {
+        "hedgeAfterSeconds": context.hedge_after_s,
+        "hedgesOpen": context.hedges_open,
+        "heldForHedges": _usd(context.hedges_held),
+        **({"lateVendor": context.hedged_vendor, "lateSeconds": context.late_s} if context.hedged_vendor else {}),
     }
 
 
