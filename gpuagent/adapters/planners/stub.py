@@ -13,7 +13,7 @@ from gpuagent.adapters.planners.whole_run import Worth, applies, rest_of, worths
 from gpuagent.core.belief import believe, price_back
 from gpuagent.core.context import Candidate, Context, PastJob, Thought
 from gpuagent.core.model import Action, Decision
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import UNIT, show_usd
 
 OFFERS_MAX = 6
 """Vendors that are weighed in depth: those that remove most doubt for their price."""
@@ -27,6 +27,7 @@ WAITS_MAX = 8
 """Waits in a row, of whatever kind, after which no vendor's recovery and no better price is waited for."""
 UNUSUAL_SHARE = 0.05
 """The distance from a vendor's median price, as a share of it, beyond which a price is not the usual one."""
+CENT = UNIT // 100
 TIE_TOLERANCE = 1e-12
 """Values that differ by less are equal."""
 
@@ -180,7 +181,7 @@ def _why_of_several(context: Context, worth: Worth, choice: Offer) -> str:
     open_jobs = f", {len(rest.open_chances)} of them open," if rest.open_chances else ""
     return (
         f"{_terms(choice)}; of {rest.missing} missing jobs{open_jobs} {worth.jobs:.2f} are expected to complete with "
-        f"the {show_usd(rest.money)} left, {show_usd(rest.share)} for each to be bought or likely to be replaced"
+        f"the {show_usd(rest.money)} left, {show_usd(rest.share // CENT * CENT)} for each to be bought or likely to be replaced"
     )
 
 

@@ -26,7 +26,8 @@ class Rest:
 
     missing: jobs that are not completed; open_chances: of success, of those of them that are open. at_once: how many
     may be open. tries: jobs that may still be begun; rounds: job lengths until the deadline, None where it does not
-    bind. money: for all that is to be bought; reserve: of it, what is kept for all but the next. budget: of the run.
+    bind. money: for all that is to be bought; reserve: of it, what is kept for all but the next; least: what one costs
+    at least. budget: of the run.
     """
 
     missing: int
@@ -36,6 +37,7 @@ class Rest:
     rounds: int | None
     money: int
     reserve: int
+    least: int
     budget: int
 
     @property
@@ -43,14 +45,14 @@ class Rest:
         return self.missing - len(self.open_chances)
 
     @property
-    def least(self) -> int:
-        """What each job that is to be bought after the next costs at least."""
-        return self.reserve // max(self.unbought - 1, 1)
+    def ahead(self) -> float:
+        """The jobs that are to be bought, with the replacements that open jobs are likely to need."""
+        return self.missing - sum(self.open_chances)
 
     @property
     def share(self) -> int:
-        """What is left for each job that is to be bought, with the replacements that open jobs are likely to need."""
-        return int(self.money / (self.unbought + sum(1 - chance for chance in self.open_chances)))
+        """What is left for each job ahead."""
+        return int(self.money / self.ahead)
 
     @property
     def figures(self) -> dict[str, object]:
@@ -112,6 +114,7 @@ def rest_of(context: Context, waited: int = 0) -> Rest:
         rounds=rounds,
         money=context.available + context.reserve,
         reserve=context.reserve,
+        least=context.reserve // (unbought - 1) if unbought > 1 else context.cheapest,
         budget=context.budget,
     )
 
@@ -138,8 +141,16 @@ def worths(offers: Sequence[Offer], rest: Rest, waited: int = 0) -> list[Worth]:
 
     waited: job lengths that pass before, which the rest has been told of.
     """
-    planned = _Plan(offers, _weighed(rest), waited)
-    return [planned.beginning(offer) if offer.amount + rest.reserve <= rest.money else NOTHING for offer in offers]
+    weighed = _weighed(rest)
+    plan = _Plan(offers, weighed, waited)
+    part = weighed.ahead / rest.ahead
+    values = []
+    for offer in offers:
+        worth = plan.beginning(offer) if offer.amount + rest.reserve <= rest.money else NOTHING
+        if part < 1 and worth.jobs:
+            worth = Worth(worth.value, sum(rest.open_chances) + worth.jobs / part, worth.spent / part)
+        values.append(worth)
+    return values
 
 
 def _weighed(rest: Rest) -> Rest:
@@ -161,6 +172,7 @@ def _weighed(rest: Rest) -> Rest:
         rounds=rounds,
         money=max(rest.share, rest.least) * jobs,
         reserve=rest.least * (jobs - 1),
+        least=rest.least,
         budget=int(rest.budget * part),
     )
 
