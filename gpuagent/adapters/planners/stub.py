@@ -179,9 +179,10 @@ def _why_of_several(context: Context, worth: Worth, choice: Offer) -> str:
     """The choice in words: how likely, at what price, what is left for each job, and how many are to be expected."""
     rest = rest_of(context)
     open_jobs = f", {len(rest.open_chances)} of them open," if rest.open_chances else ""
+    share = show_usd(rest.share // CENT * CENT)
     return (
         f"{_terms(choice)}; of {rest.missing} missing jobs{open_jobs} {worth.jobs:.2f} are expected to complete with "
-        f"the {show_usd(rest.money)} left, {show_usd(rest.share // CENT * CENT)} for each to be bought or likely to be replaced"
+        f"the {show_usd(rest.money)} left, {share} for each to be bought or likely to be replaced"
     )
 
 
