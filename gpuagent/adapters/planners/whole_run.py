@@ -173,7 +173,7 @@ def _weighed(rest: Rest) -> Rest:
         money=max(rest.share, rest.least) * jobs,
         reserve=rest.least * (jobs - 1),
         least=rest.least,
-        budget=int(rest.budget * part),
+        budget=max(int(rest.budget * part), 1),
     )
 
 
