@@ -3423,6 +3423,27 @@ MUTANTS = (
         "tests/agent/test_supply.py -k silent_vendor",
     ),
     Mutant(
+        "the rules value one job of several alone",
+        "gpuagent/adapters/planners/whole_run.py",
+        "    return context.jobs_missing > 1 and not context.hedged_vendor",
+        "    return False",
+        "tests/adapters/planners/test_whole_run.py -k shared_by_all",
+    ),
+    Mutant(
+        "a plan of several jobs spends what the others need",
+        "gpuagent/adapters/planners/whole_run.py",
+        "            if offer.amount + kept > state.money:",
+        "            if offer.amount > state.money:",
+        "tests/adapters/planners/test_whole_run.py -k best_course",
+    ),
+    Mutant(
+        "a failed job of several is planned again in the same round",
+        "gpuagent/adapters/planners/whole_run.py",
+        "        after = (unbegun - 1, slots - 1, rounds, tries - 1, money - offer.amount)",
+        "        after = (unbegun, slots, rounds, tries - 1, money - offer.amount)",
+        "tests/adapters/planners/test_whole_run.py -k one_try_each",
+    ),
+    Mutant(
         "what completes several jobs is spent on asking planners",
         "gpuagent/core/context.py",
         "return max(self.available - self.cheapest, 0) if self.jobs_missing or self.hedged_vendor else self.available",

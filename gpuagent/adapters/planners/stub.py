@@ -9,10 +9,11 @@ from math import prod
 from statistics import median
 
 from gpuagent.adapters.planners.lookahead import DEPTH, Offer, best_plan, values
+from gpuagent.adapters.planners.whole_run import Worth, applies, rest_of, worths
 from gpuagent.core.belief import believe, price_back
 from gpuagent.core.context import Candidate, Context, PastJob, Thought
 from gpuagent.core.model import Action, Decision
-from gpuagent.core.money import show_usd
+from gpuagent.core.money import UNIT, show_usd
 
 OFFERS_MAX = 6
 """Vendors that are weighed in depth: those that remove most doubt for their price."""
@@ -26,6 +27,7 @@ WAITS_MAX = 8
 """Waits in a row, of whatever kind, after which no vendor's recovery and no better price is waited for."""
 UNUSUAL_SHARE = 0.05
 """The distance from a vendor's median price, as a share of it, beyond which a price is not the usual one."""
+CENT = UNIT // 100
 TIE_TOLERANCE = 1e-12
 """Values that differ by less are equal."""
 
@@ -34,12 +36,16 @@ TIE_TOLERANCE = 1e-12
 class Outlook:
     """The values of beginning now and of waiting.
 
-    now: the value of beginning with each offer; later: that of waiting w job lengths, less what the wait costs.
+    worths: of beginning with each offer; later: the value of waiting w job lengths, less what the wait costs.
     """
 
     offers: tuple[Offer, ...]
-    now: tuple[float, ...]
+    worths: tuple[Worth, ...]
     later: Mapping[int, float]
+
+    @property
+    def now(self) -> tuple[float, ...]:
+        return tuple(worth.value for worth in self.worths)
 
     @property
     def best(self) -> float:
@@ -58,11 +64,14 @@ class StubPlanner:
         """
         outlook = look_ahead(context)
         scores = {
-            offer.vendor_id: {"p": offer.chance(0, 0), "density": offer.density, "value": value}
-            for offer, value in zip(outlook.offers, outlook.now, strict=True)
+            offer.vendor_id: {"p": offer.chance(0, 0), "density": offer.density, **worth.figures}
+            for offer, worth in zip(outlook.offers, outlook.worths, strict=True)
         }
         later = {str(waited): value for waited, value in outlook.later.items()}
-        return Thought(_decide(context, outlook), record={"scores": scores, "valueNow": outlook.best, "later": later})
+        record = {"scores": scores, "valueNow": outlook.best, "later": later}
+        if applies(context):
+            record["rest"] = rest_of(context).figures
+        return Thought(_decide(context, outlook), record=record)
 
 
 def look_ahead(context: Context) -> Outlook:
@@ -76,16 +85,23 @@ def look_ahead(context: Context) -> Outlook:
     offers, usual = tuple(offer for offer, _ in pairs), tuple(offer for _, offer in pairs)
 
     def worth(plan: Sequence[Offer], waited: int, recovered: int) -> float:
-        tries = _tries(context) - waited
-        return max((0.0, *values(plan, context.available, context.budget, tries, recovered))) - WAIT_COST * waited
+        return max((0.0, *(w.value for w in _worths(context, plan, waited, recovered)))) - WAIT_COST * waited
 
-    outlook = Outlook(offers, tuple(values(offers, context.available, context.budget, _tries(context))), {})
+    outlook = Outlook(offers, tuple(_worths(context, offers, 0, 0)), {})
     best_case = [min(pair, key=lambda offer: offer.amount) for pair in pairs]
     if context.waits >= WAITS_MAX or worth(best_case, 1, recovered=1000) <= outlook.best:
         return outlook  # nothing that waiting can bring is worth it
     back = {waited: price_back(waited) if usual != offers else 0.0 for waited in range(1, WAIT_MAX + 1)}
     later = {w: share * worth(usual, w, w) + (1 - share) * worth(offers, w, w) for w, share in back.items()}
     return replace(outlook, later=later)
+
+
+def _worths(context: Context, offers: Sequence[Offer], waited: int, recovered: int) -> Sequence[Worth]:
+    """The worth of beginning with each offer after a wait: for the whole run, or for its one job that is missing."""
+    if applies(context):
+        return worths(offers, rest_of(context, waited), recovered)
+    tries = _tries(context) - waited
+    return [Worth(value) for value in values(offers, context.available, context.budget, tries, recovered)]
 
 
 def _sells(candidate: Candidate) -> bool:
@@ -125,14 +141,16 @@ def _decide(context: Context, outlook: Outlook) -> Decision:
         return _wait_for_better(context, outlook, waited)
     if outlook.best <= 0:
         return _none_startable(context)
-    ranked = sorted(zip(outlook.now, outlook.offers, strict=True), key=lambda pair: -pair[0])
-    pairs = zip(outlook.now, outlook.offers, strict=True)
-    equal = [offer for value, offer in pairs if value >= outlook.best - TIE_TOLERANCE]
-    choice = min(equal, key=lambda offer: _use(context, offer.vendor_id))
-    runners_up = [offer for value, offer in ranked if offer is not choice and value > 0]
-    reason = _why(context, outlook, choice)
+    pairs = list(zip(outlook.worths, outlook.offers, strict=True))
+    ranked = sorted(pairs, key=lambda pair: -pair[0].value)
+    equal = [pair for pair in pairs if pair[0].value >= outlook.best - TIE_TOLERANCE]
+    worth, choice = min(equal, key=lambda pair: _use(context, pair[1].vendor_id))
+    runners_up = [pair for pair in ranked if pair[1] is not choice and pair[0].value > 0]
+    several = applies(context)
+    reason = _why_of_several(context, worth, choice) if several else _why(context, outlook, choice)
     if runners_up:
-        reason += f"; next best {_terms(runners_up[0])}"
+        next_worth, next_offer = runners_up[0]
+        reason += f"; next best {_terms(next_offer)}" + (f", then {next_worth.jobs:.2f} jobs" if several else "")
     return Decision(Action.START_JOB, reason, choice.vendor_id, context.hours)
 
 
@@ -155,6 +173,17 @@ def _why(context: Context, outlook: Outlook, choice: Offer) -> str:
         return f"{reason}; {remaining} are left, for no further try"
     together = 1 - prod(1 - attempt.chance for attempt in plan)
     return f"{reason}; {remaining} are left for {_tries_in_words(retries)}; together {_percent(together)}"
+
+
+def _why_of_several(context: Context, worth: Worth, choice: Offer) -> str:
+    """The choice in words: how likely, at what price, what is left for each job, and how many are to be expected."""
+    rest = rest_of(context)
+    open_jobs = f", {len(rest.open_chances)} of them open," if rest.open_chances else ""
+    share = show_usd(rest.share // CENT * CENT)
+    return (
+        f"{_terms(choice)}; of {rest.missing} missing jobs{open_jobs} {worth.jobs:.2f} are expected to complete with "
+        f"the {show_usd(rest.money)} left, {share} for each to be bought or likely to be replaced"
+    )
 
 
 def _terms(offer: Offer) -> str:
