@@ -5,9 +5,10 @@ are so no million dicts. Times are milliseconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
+import pymongo
 from bson import Decimal128, Int64, ObjectId
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
@@ -35,6 +36,8 @@ TOO_LARGE = {10334, 17419, 17420, 146}
 """MongoDB's error codes for an answer that is larger than a document may be."""
 ROWS_MAX = 150_000
 """Jobs or payments that are held at once, some 50 MB of them, unless they are of one run."""
+BATCH_ROWS = 20_000
+"""Of an answer, some 7 MB of them, of which there are two copies for a moment."""
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Fields: TypeAlias = Mapping[str, tuple[str, ColumnKind]]
 
@@ -244,9 +247,11 @@ class MongoPartitions(MongoStreams):
         batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
         command = {**find, "projection": projection}
         while command:
-            with self._turn, bounded(self._deadline_s):
+            # The server refuses a time limit for a getMore: the find's is for all of its batches.
+            limit = nullcontext() if "find" in command else pymongo.timeout(None)
+            with self._turn, bounded(self._deadline_s), limit:
                 answer = self._database.command(
-                    {**command, "batchSize": ROWS_MAX}, session=self._session, codec_options=RAW
+                    {**command, "batchSize": BATCH_ROWS}, session=self._session, codec_options=RAW
                 )
             cursor_id = batches.add(memoryview(answer["cursor"].raw))
             command = {"getMore": Int64(cursor_id), "collection": find["find"]} if cursor_id else {}
