@@ -216,13 +216,13 @@ def ahead(items: Iterator[S], step: Callable[[S], T]) -> Generator[T, None, None
     end: Any = object()
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as worker:
         reading = reader.submit(next, items, end)
-        made: Future[T] | None = None
+        result: Future[T] | None = None
         while (item := reading.result()) is not end:
             reading = reader.submit(next, items, end)
             following = worker.submit(step, item)
             del item  # what it holds is large, and the step's alone
-            if made:
-                yield made.result()
-            made = following
-        if made:
-            yield made.result()
+            if result:
+                yield result.result()
+            result = following
+        if result:
+            yield result.result()

@@ -80,7 +80,7 @@ class BsonColumns(Mapping[str, Column]):
         self._batches, self._fields = batches, fields
 
     @property
-    def rows(self) -> int:
+    def count(self) -> int:
         """The number of documents."""
         return len(self._batches.starts)
 

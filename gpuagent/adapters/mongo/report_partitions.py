@@ -139,7 +139,7 @@ class MongoPartitions(MongoStreams):
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
         """The first runs of the scope in the range, in the order of their ids."""
         match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
-        return self._found({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
+        return self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
@@ -238,11 +238,11 @@ class MongoPartitions(MongoStreams):
     def _of_runs(self, find: Document, run_ids: Sequence[str], fields: Fields) -> Mapping[str, Column] | None:
         """Columns of what is found of some runs. None: more rows than are held at once, of several runs."""
         if len(run_ids) == 1:
-            return self._found(find, fields)
-        found = self._found({**find, "limit": ROWS_MAX + 1}, fields)
-        return None if found.rows > ROWS_MAX else found
+            return self._find(find, fields)
+        rows = self._find({**find, "limit": ROWS_MAX + 1}, fields)
+        return None if rows.count > ROWS_MAX else rows
 
-    def _found(self, find: Document, fields: Fields) -> BsonColumns:
+    def _find(self, find: Document, fields: Fields) -> BsonColumns:
         """Columns of what is found. The server projects whole fields alone, which costs it least."""
         batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
         command = {**find, "projection": projection}
