@@ -29,8 +29,23 @@ NO_TIME = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
+class Chunk:
+    """The rows of some runs as they were read. part: the places of these runs among those of `runs`."""
+
+    runs: Columns
+    part: slice
+    run_ids: Ids
+    jobs: Columns
+    payments: Columns
+    answers: Lists
+
+
+@dataclass(frozen=True, slots=True)
 class Chunks:
-    """Reads the rows of a scope. vendor: only this one's purchases, or "" for all. most: runs that are read at once."""
+    """Reads the rows of a scope. vendor: only this one's purchases, or "" for all. most: runs that are read at once.
+
+    A thread may read a chunk while another makes rows of the one before it.
+    """
 
     rows: SummaryRows
     scope: ReportScope
@@ -38,32 +53,35 @@ class Chunks:
     most: int
     count: Count
 
-    def within(self, first: str, end: str) -> Iterator[Rows]:
-        """The rows of a range of runs, so many at a time as are held at once."""
+    def within(self, first: str, end: str) -> Iterator[Chunk]:
+        """A range of runs, so many at a time as are held at once."""
         while True:
             runs = self.rows.run_columns(self.scope, first, end, self.most)
             run_ids = Ids(runs["runId"])
             if run_ids:
-                yield from self._parts(_runs(runs), run_ids)
+                yield from self._parts(runs, slice(0, len(run_ids)), run_ids)
             if len(run_ids) < self.most:
                 return
             first = f"{int(run_ids[-1], 16) + 1:024x}"
 
-    def _parts(self, runs: Frame, run_ids: Ids) -> Iterator[Rows]:
-        """The rows of some runs; in halves where they are too many to be held."""
+    def _parts(self, runs: Columns, part: slice, run_ids: Ids) -> Iterator[Chunk]:
+        """The rows of some runs; in halves where they are too many to be held. run_ids: of the part."""
         jobs, payments = self.rows.job_columns(self.scope, run_ids), self.rows.payment_columns(self.scope, run_ids)
         answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
         if jobs is not None and payments is not None and answers is not None:
-            yield self._rows(runs, run_ids, jobs, payments, answers)
+            yield Chunk(runs, part, run_ids, jobs, payments, answers)
             return
-        if len(runs) == 1:
+        if len(run_ids) == 1:
             raise StoreError(f"run {run_ids[0]} has more answers of planners than one answer of MongoDB can hold")
-        middle = len(runs) // 2
-        for half in (slice(0, middle), slice(middle, None)):
-            half_ids = run_ids[half]
-            yield from self._parts(runs.iloc[half].assign(runId=np.arange(len(half_ids))), half_ids)
+        middle = len(run_ids) // 2
+        for half in (slice(0, middle), slice(middle, len(run_ids))):
+            places = slice(part.start + half.start, part.start + half.stop)
+            yield from self._parts(runs, places, run_ids[half])
 
-    def _rows(self, runs: Frame, run_ids: Ids, jobs: Columns, payments: Columns, answers: Lists) -> Rows:
+    def decoded(self, chunk: Chunk) -> Rows:
+        """The rows of a chunk, decoded. Raises StoreError."""
+        run_ids, jobs, payments = chunk.run_ids, dict(chunk.jobs), dict(chunk.payments)
+        runs = _runs(dict(chunk.runs)).iloc[chunk.part].assign(runId=np.arange(len(run_ids)))
         job_ids, paid_ids = Ids(jobs["jobId"]), Ids(payments["jobId"])
         self.count(len(runs) + len(job_ids) + len(paid_ids))
         paid_places = job_ids.places_of(paid_ids)
@@ -82,7 +100,7 @@ class Chunks:
             runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
             whole = whole[whole.runId.isin(purchases.runId)].reset_index(drop=True)
         by_leaf = _by_leaf(jobs["runId"]["high"], jobs["actualCost"])
-        return Rows(runs, purchases, whole, _decisions(answers, run_ids), unmatched, run_ids, job_ids, by_leaf)
+        return Rows(runs, purchases, whole, _decisions(chunk.answers, run_ids), unmatched, run_ids, job_ids, by_leaf)
 
     def _without_job(self, missing: Sequence[str], run_ids: Ids) -> list[str]:
         """The jobs that these runs paid for and that are not there."""

@@ -4,9 +4,9 @@ What is kept is derived, and believed only with the signature that its partition
 whatever changes, and whoever deletes it, costs time alone. A user who may only read keeps none.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise, repeat
 from typing import Any, TypeAlias, TypeVar
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 import pandas as pd
 
 from gpuagent.core.records import ReportScope
-from gpuagent.reports.chunks import Chunks
+from gpuagent.reports.chunks import Chunk, Chunks
 from gpuagent.reports.counts import Counting, Counts, Sums
 from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
@@ -23,6 +23,7 @@ from gpuagent.reports.signatures import Signatures
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 EVER = (pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC"))
+S = TypeVar("S")
 T = TypeVar("T")
 Window: TypeAlias = tuple[pd.Timestamp, pd.Timestamp]
 
@@ -126,36 +127,43 @@ class Gathering:
         return False
 
     def _read_windows(self, rows: SummaryRows, part: Partition, sums: list[list[Summary]]) -> None:
-        for chunk in self._chunks(rows, self.scope).within(*part.bounds):
-            for window, summaries in zip(self._windows, sums, strict=True):
-                summaries.append(summarise(chunk, *window, self.unit))
-                if len(summaries) > self.sizes.added:
-                    summaries[:] = [added(summaries)]
+        chunks = self._chunks(rows, self.scope)
+        with closing(ahead(chunks.within(*part.bounds), chunks.decoded)) as parts:
+            for some in parts:
+                for window, summaries in zip(self._windows, sums, strict=True):
+                    summaries.append(summarise(some, *window, self.unit))
+                    if len(summaries) > self.sizes.added:
+                        summaries[:] = [added(summaries)]
 
     def _make(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures) -> Mapping[str, Summary]:
         """The summaries of whole partitions by name, which are kept. At least one is made of each snapshot."""
-        ever = ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag)
+        chunks = self._chunks(rows, ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag))
 
-        def read() -> Iterator[tuple[Partition, Rows | None]]:
-            """The rows of each, and None at its end."""
+        def read() -> Iterator[tuple[Partition, Chunk | None]]:
+            """The chunks of each, and None at its end."""
             for part in parts:
-                yield from zip(repeat(part), self._chunks(rows, ever).within(*part.bounds))
+                yield from zip(repeat(part), chunks.within(*part.bounds))
                 yield part, None
+
+        def decode(item: tuple[Partition, Chunk | None]) -> tuple[Partition, Rows | None]:
+            part, chunk = item
+            return part, chunks.decoded(chunk) if chunk else None
 
         by_name: dict[str, Summary] = {}
         summaries: list[Summary] = []
         jobs: list[Sums] = []
-        for part, chunk in ahead(read()):
-            if chunk is None:
-                signatures.counts.add_jobs(part, jobs)
-                by_name[part.name] = added(summaries)
-                self._keep(rows, part, signatures.of(part), by_name[part.name])
-                summaries, jobs = [], []
-            elif self.made and rows.age_s > self.sizes.snapshot_s:
-                raise _SnapshotOldError
-            else:
-                summaries.append(summarise(chunk, *EVER, self.unit))
-                jobs.append(chunk.jobs)
+        with closing(ahead(read(), decode)) as items:
+            for part, some in items:
+                if some is None:
+                    signatures.counts.add_jobs(part, jobs)
+                    by_name[part.name] = added(summaries)
+                    self._keep(rows, part, signatures.of(part), by_name[part.name])
+                    summaries, jobs = [], []
+                elif self.made and rows.age_s > self.sizes.snapshot_s:
+                    raise _SnapshotOldError
+                else:
+                    summaries.append(summarise(some, *EVER, self.unit))
+                    jobs.append(some.jobs)
         return by_name
 
     def _keep(self, rows: SummaryRows, part: Partition, signature: str, whole: Summary) -> None:
@@ -200,11 +208,21 @@ class _SnapshotOldError(Exception):
     """The snapshot may soon be gone, and there is more to be made: a later one goes on."""
 
 
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same, each read by another thread while the one before it is dealt with."""
+def ahead(items: Iterator[S], step: Callable[[S], T]) -> Generator[T, None, None]:
+    """What a step makes of each: by a second thread while the one before it is dealt with, and a third reads the next.
+
+    So three items are held at most. To be closed: then no thread reads any more.
+    """
     end: Any = object()
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(next, items, end)
-        while (item := following.result()) is not end:
-            following = pool.submit(next, items, end)
-            yield item
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as worker:
+        reading = reader.submit(next, items, end)
+        result: Future[T] | None = None
+        while (item := reading.result()) is not end:
+            reading = reader.submit(next, items, end)
+            following = worker.submit(step, item)
+            del item  # what it holds is large, and the step's alone
+            if result:
+                yield result.result()
+            result = following
+        if result:
+            yield result.result()

@@ -65,6 +65,13 @@ MUTANTS = (
         "tests/adapters/mongo/test_bson_columns.py -k columns_say",
     ),
     Mutant(
+        "a report's further answers have a time limit, which MongoDB refuses",
+        "gpuagent/adapters/mongo/report_partitions.py",
+        'limit = nullcontext() if "find" in command else pymongo.timeout(None)',
+        "limit = nullcontext()",
+        "tests/reports/test_summaries.py -k as_many_answers",
+    ),
+    Mutant(
         "a summary is believed whatever its jobs cost meanwhile",
         "gpuagent/reports/signatures.py",
         "for sums in (counts.runs, counts.jobs, counts.returned))",

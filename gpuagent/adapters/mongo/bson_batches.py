@@ -1,6 +1,7 @@
 """Batches of documents as MongoDB sends them, undecoded: where each of them begins. To decode them, bson_columns.py."""
 
 from dataclasses import dataclass, field
+from struct import Struct
 
 from gpuagent.errors import StoreError
 
@@ -9,14 +10,15 @@ INT32, TIMESTAMP, INT64, DECIMAL128 = 0x10, 0x11, 0x12, 0x13
 FIXED = {DOUBLE: 8, OBJECT_ID: 12, BOOLEAN: 1, DATE: 8, NULL: 0, INT32: 4, TIMESTAMP: 8, INT64: 8, DECIMAL128: 16}
 """Types of values that have one length, and this in bytes."""
 
+_SIZE = Struct("<i").unpack_from
+
 
 @dataclass
 class Batches:
-    """Documents of one answer after the other. parts: of answers; starts: where each document begins in them."""
+    """Documents of one answer after the other. data: arrays of them; starts: where each document begins in these."""
 
-    parts: list[memoryview] = field(default_factory=list)
+    data: bytearray = field(default_factory=bytearray)
     starts: list[int] = field(default_factory=list)
-    length: int = 0
 
     def add(self, cursor: memoryview) -> int:
         """Add the batch of an answer's cursor. Returns the cursor's id, 0 for one that is at its end."""
@@ -32,19 +34,18 @@ class Batches:
         return cursor_id
 
     def _add_documents(self, cursor: memoryview, position: int) -> None:
-        size = int.from_bytes(cursor[position : position + 4], "little")
-        batch, offset, from_bytes = bytes(cursor[position : position + size]), self.length, int.from_bytes
-        position, add, digits, next_digits = 4, self.starts.append, 1, 10
-        place = 0
-        while batch[position]:
-            if place == next_digits:
-                digits, next_digits = digits + 1, next_digits * 10
-            position += digits + 2  # a type, the place as text, a zero byte
-            add(offset + position)
-            position += from_bytes(batch[position : position + 4], "little")
+        size: int = _SIZE(cursor, position)[0]
+        start = len(self.data)
+        self.data += cursor[position : position + size]
+        data, end, size_at, add = self.data, start + size - 1, _SIZE, self.starts.append
+        position, head, place, more_digits = start + 4, 3, 0, 10
+        while position < end:
+            if place == more_digits:
+                head, more_digits = head + 1, more_digits * 10
+            position += head  # a type, the place as text, a zero byte
+            add(position)
+            position += size_at(data, position)[0]
             place += 1
-        self.parts.append(memoryview(batch))
-        self.length += size
 
 
 def name_at(data: memoryview, position: int) -> tuple[bytes, int]:

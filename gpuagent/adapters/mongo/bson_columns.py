@@ -5,15 +5,15 @@ fields; so a column takes a few operations on arrays, whatever the number of doc
 name is read, so documents may differ in their fields, in the order of these and in their types.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from enum import Enum, auto
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import bson
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from bson import Decimal128
 
@@ -33,18 +33,15 @@ from gpuagent.adapters.mongo.bson_batches import (
     name_at,
     unusable,
 )
+from gpuagent.adapters.mongo.bson_texts import MASKS, Array, codes_of
 from gpuagent.core.money import DECIMALS, UNIT
 from gpuagent.errors import StoreError
 
-Array: TypeAlias = npt.NDArray[Any]
 ID = np.dtype([("high", ">u8"), ("low", ">u4")])
 """An ObjectId, whose bytes are in its order."""
 NO_TIME = -(2**63)
 """In a column of times: none."""
-WORDS_MAX = 12
-"""Of eight bytes: longer texts are few, and compared one by one."""
 EXACT = Context(prec=60)
-_MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], "<u8")
 _EXPONENT_BIAS = 6176
 
 
@@ -72,20 +69,47 @@ Coded: TypeAlias = tuple[Array, list[Any]]
 Column: TypeAlias = Array | Coded
 
 
-def columns(batches: Batches, kinds: Mapping[str, ColumnKind]) -> Mapping[str, Column]:
-    """The columns of these fields. kinds: by path, `name` or `outer.name`. Raises StoreError."""
-    data = np.frombuffer(b"".join([*batches.parts, bytes(16)]), "u1")
-    starts = np.array(batches.starts, "int64")
-    raw = {path: _Raw(np.full(len(starts), -1, "int64"), np.zeros(len(starts), "u1")) for path in kinds}
-    trees: dict[str, dict[str, str]] = {"": {}}
-    for path in kinds:
-        outer, _, name = path.rpartition(".")
-        trees[""].setdefault(outer or name, "" if outer else path)
-        if outer:
-            trees.setdefault(outer, {})[name] = path
-    reader = _Reader(data, trees, raw)
-    reader.read(np.arange(len(starts)), starts + 4, "")
-    return {path: reader.column(raw[path], kind) for path, kind in kinds.items()}
+class BsonColumns(Mapping[str, Column]):
+    """Columns of documents, each decoded whenever it is asked for; the documents are read along for the first one.
+
+    fields: by the column's name, the path of the field, `name` or `outer.name`, and its kind. To be used by one thread
+    at a time. Raises StoreError.
+    """
+
+    def __init__(self, batches: Batches, fields: Mapping[str, tuple[str, ColumnKind]]) -> None:
+        self._batches, self._fields = batches, fields
+
+    @property
+    def count(self) -> int:
+        """The number of documents."""
+        return len(self._batches.starts)
+
+    def __getitem__(self, name: str) -> Column:
+        path, kind = self._fields[name]
+        reader, raw = self._read
+        return reader.column(raw[path], kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fields)
+
+    def __len__(self) -> int:
+        return len(self._fields)
+
+    @cached_property
+    def _read(self) -> "tuple[_Reader, Mapping[str, _Raw]]":
+        starts, paths = np.array(self._batches.starts, "int64"), [path for path, _ in self._fields.values()]
+        raw = {path: _Raw(np.full(len(starts), -1, "int64"), np.zeros(len(starts), "u1")) for path in paths}
+        trees: dict[str, dict[str, str]] = {"": {}}
+        for path in paths:
+            outer, _, name = path.rpartition(".")
+            trees[""].setdefault(outer or name, "" if outer else path)
+            if outer:
+                trees.setdefault(outer, {})[name] = path
+        data = self._batches.data
+        data += bytes(16)  # so that words may be read from the last bytes on
+        reader = _Reader(np.frombuffer(data, "u1"), trees, raw)
+        reader.read(np.arange(len(starts)), starts + 4, "")
+        return reader, raw
 
 
 @dataclass
@@ -145,11 +169,11 @@ class _Reader:
         text = name.encode() + b"\0"
         length = min(len(text), 7)
         first = int.from_bytes(text[:7], "little")
-        matching: Array = np.flatnonzero(((heads >> np.uint64(8)) & _MASKS[length]) == first)
+        matching: Array = np.flatnonzero(((heads >> np.uint64(8)) & MASKS[length]) == first)
         matching = matching[(heads[matching] & np.uint64(0xFF)) != 0]
         for start in range(7, len(text), 8):
             rest = text[start : start + 8]
-            chunks = self._chunks[positions[matching] + 1 + start] & _MASKS[len(rest)]
+            chunks = self._chunks[positions[matching] + 1 + start] & MASKS[len(rest)]
             matching = matching[chunks == int.from_bytes(rest, "little")]
         return matching
 
@@ -168,7 +192,7 @@ class _Reader:
         return self._sizes(at) + (4 if kind == STRING else 0)
 
     def _sizes(self, at: Array) -> Array:
-        sizes: Array = (self._chunks[at] & _MASKS[4]).astype("int64")
+        sizes: Array = (self._chunks[at] & MASKS[4]).astype("int64")
         return sizes
 
     def _take(self, rows: Array, at: Array, types: Array, path: str, column: str) -> None:
@@ -260,27 +284,9 @@ class _Reader:
         sizes = self._sizes(at)
         # A text is counted with the zero byte at its end, an array with its own size.
         at, sizes = (at + 4, sizes - 1) if kind == STRING else (at, sizes)
-        short = np.flatnonzero(sizes <= 8 * WORDS_MAX)
-        codes[some[short]], firsts = self._words_coded(at[short], sizes[short])
-        values = [self._data[at[row] : at[row] + sizes[row]].tobytes() for row in short[firsts]]
-        numbers = {value: code for code, value in enumerate(values)}
-        for row in np.flatnonzero(sizes > 8 * WORDS_MAX):
-            value = self._data[at[row] : at[row] + sizes[row]].tobytes()
-            codes[some[row]] = numbers.setdefault(value, len(numbers))
+        codes[some], values = codes_of(self._data, self._chunks, at, sizes)
         decode = bytes.decode if kind == STRING else _list
-        return codes, [decode(value) for value in numbers]
-
-    def _words_coded(self, at: Array, sizes: Array) -> tuple[Array, Array]:
-        """Codes of texts, the same for the same bytes alone, and where each code is first."""
-        codes = pd.factorize(sizes)[0]
-        for start in range(0, int(sizes.max(initial=0)), 8):
-            chunks = self._chunks[at + start] if start == 0 else self._chunks[np.where(sizes > start, at + start, 0)]
-            chunks = chunks & _MASKS[np.clip(sizes - start, 0, 8)]
-            own, values = pd.factorize(chunks)
-            codes = pd.factorize(codes * len(values) + own)[0]
-        firsts = np.full(int(codes.max(initial=-1)) + 1, 0, "int64")
-        firsts[codes[::-1]] = np.arange(len(codes))[::-1]
-        return codes, firsts
+        return codes, [decode(value) for value in values]
 
 
 def _list(value: bytes) -> list[Any]:

@@ -5,9 +5,10 @@ are so no million dicts. Times are milliseconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias
 
+import pymongo
 from bson import Decimal128, Int64, ObjectId
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
@@ -18,7 +19,7 @@ from pymongo.errors import DocumentTooLarge, OperationFailure
 
 from gpuagent.adapters.mongo import report_changes
 from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, Column, ColumnKind, columns
+from gpuagent.adapters.mongo.bson_columns import NO_TIME, BsonColumns, Column, ColumnKind
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
@@ -35,6 +36,8 @@ TOO_LARGE = {10334, 17419, 17420, 146}
 """MongoDB's error codes for an answer that is larger than a document may be."""
 ROWS_MAX = 150_000
 """Jobs or payments that are held at once, some 50 MB of them, unless they are of one run."""
+BATCH_ROWS = 20_000
+"""Of an answer, some 7 MB of them, of which there are two copies for a moment."""
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Fields: TypeAlias = Mapping[str, tuple[str, ColumnKind]]
 
@@ -137,7 +140,7 @@ class MongoPartitions(MongoStreams):
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
         """The first runs of the scope in the range, in the order of their ids."""
         match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
-        return self._decoded({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
+        return self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
@@ -222,7 +225,7 @@ class MongoPartitions(MongoStreams):
     ) -> Mapping[str, list[Any]] | None:
         """None: what a document may hold is less."""
         arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
-        with bounded(self._deadline_s):
+        with self._turn, bounded(self._deadline_s):
             try:
                 rows = self._database[collection].aggregate(
                     [*pipeline, {"$group": {"_id": None, **arrays}}], session=self._session
@@ -236,23 +239,24 @@ class MongoPartitions(MongoStreams):
     def _of_runs(self, find: Document, run_ids: Sequence[str], fields: Fields) -> Mapping[str, Column] | None:
         """Columns of what is found of some runs. None: more rows than are held at once, of several runs."""
         if len(run_ids) == 1:
-            return self._decoded(find, fields)
-        decoded = self._decoded({**find, "limit": ROWS_MAX + 1}, fields)
-        return None if len(decoded["jobId"]) > ROWS_MAX else decoded
+            return self._find(find, fields)
+        rows = self._find({**find, "limit": ROWS_MAX + 1}, fields)
+        return None if rows.count > ROWS_MAX else rows
 
-    def _decoded(self, find: Document, fields: Fields) -> Mapping[str, Column]:
+    def _find(self, find: Document, fields: Fields) -> BsonColumns:
         """Columns of what is found. The server projects whole fields alone, which costs it least."""
         batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
         command = {**find, "projection": projection}
         while command:
-            with bounded(self._deadline_s):
+            # The server refuses a time limit for a getMore: the find's is for all of its batches.
+            limit = nullcontext() if "find" in command else pymongo.timeout(None)
+            with self._turn, bounded(self._deadline_s), limit:
                 answer = self._database.command(
-                    {**command, "batchSize": ROWS_MAX}, session=self._session, codec_options=RAW
+                    {**command, "batchSize": BATCH_ROWS}, session=self._session, codec_options=RAW
                 )
             cursor_id = batches.add(memoryview(answer["cursor"].raw))
             command = {"getMore": Int64(cursor_id), "collection": find["find"]} if cursor_id else {}
-        decoded = columns(batches, dict(fields.values()))
-        return {name: decoded[path] for name, (path, _) in fields.items()}
+        return BsonColumns(batches, fields)
 
 
 def _within(first: str, end: str) -> Document:

@@ -6,6 +6,7 @@ Jobs are scanned, not looked up: a report reads the whole collection once and ta
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from threading import Lock
 from typing import Any
 
 from bson import ObjectId
@@ -95,6 +96,8 @@ class MongoHistory:
         """deadline_s: for the rows of one collection."""
         self._database, self._session, self._deadline_s = database, session, deadline_s
         self._opened_at = time.monotonic()
+        self._turn = Lock()
+        """Of the threads that read chunks of a summary: a session serves one of them at a time."""
 
     @property
     def age_s(self) -> float:

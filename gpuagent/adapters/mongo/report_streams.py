@@ -84,7 +84,7 @@ class MongoStreams(MongoHistory):
         if not ids:
             return []
         named = {field: {"$in": sorted({ObjectId(text) for text in ids})}, **match}
-        with bounded(self._deadline_s):
+        with self._turn, bounded(self._deadline_s):
             rows = self._database[collection].aggregate(
                 [{"$match": named}, {"$project": fields}], session=self._session
             )

@@ -6,6 +6,7 @@ sum. What a planner charged belongs to the user, the tags and the planner of its
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,8 +74,7 @@ def _kinds_of(runs: Frame) -> tuple["pd.Series[int]", Sequence[Sequence[tuple[st
 
     A group is a dimension and a name.
     """
-    tags = np.empty(len(runs), "object")
-    tags[:] = [tuple(names or ("",)) for names in runs.tags]
+    tags = _tags_of(runs.tags.to_numpy())
     kinds = np.zeros(len(runs), "int64")
     for values in (runs.userId, runs.planner, tags):
         codes, names = pd.factorize(values, use_na_sentinel=False)
@@ -86,6 +86,15 @@ def _kinds_of(runs: Frame) -> tuple["pd.Series[int]", Sequence[Sequence[tuple[st
         own = [("user", user), ("planner", planner), *(("tag", tag) for tag in dict.fromkeys(tags[first]))]
         groups.append([(dimension, name or "") for dimension, name in own])
     return pd.Series(kinds, index=runs.runId), groups
+
+
+def _tags_of(lists: Any) -> Any:
+    """The tags of each run as a tuple. lists: of runs with the same tags mostly the same object."""
+    codes, firsts = pd.factorize(np.fromiter(map(id, lists), "int64", len(lists)))
+    tuples = np.empty(len(firsts), "object")
+    tuples[codes] = lists
+    tuples[:] = [tuple(names or ("",)) for names in tuples]
+    return tuples[codes]
 
 
 def spent_by(dimension: str, tables: Mapping[str, Frame]) -> Frame:

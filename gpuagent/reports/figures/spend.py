@@ -177,8 +177,8 @@ def waste(paid: Frame) -> Frame:
     failed = paid[paid.outcome == JobResult.FAILED]
     if failed.empty:
         return frame([], WASTE)
-    grouped = failed.assign(cause=_causes(failed)).groupby(["vendorId", "cause"])
-    sums = grouped.agg(jobs=("jobId", "count"), cost=("cost", "sum"), refunded=("refunded", "sum"))
+    grouped = failed.assign(cause=_causes(failed), jobs=1).groupby(["vendorId", "cause"])
+    sums = grouped[["jobs", "cost", "refunded"]].sum()
     return dearest(frame(sums.reset_index(), WASTE))
 
 
@@ -192,8 +192,8 @@ def unpaid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Fra
     voided = purchases[(purchases.state == "voided") & (created_at >= since) & (created_at < until)]
     if voided.empty:
         return frame([], UNPAID)
-    grouped = voided.assign(cause=_causes(voided)).groupby(["vendorId", "cause"])
-    sums = grouped.agg(jobs=("jobId", "count"), released=("expectedCost", "sum"))
+    grouped = voided.assign(cause=_causes(voided), jobs=1, released=voided.expectedCost).groupby(["vendorId", "cause"])
+    sums = grouped[["jobs", "released"]].sum()
     return most(frame(sums.reset_index(), UNPAID))
 
 

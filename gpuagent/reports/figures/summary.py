@@ -166,6 +166,7 @@ def _arms(started: Frame) -> Frame:
 
 def _named(name: str, table: Frame, rows: Rows) -> Frame:
     """The rows of a table that may be among its first, with the ids that their numbers stand for."""
+    table = table[list(TABLES[name])]
     if name in ORDERED:
         (by, *_), (ascending, *_) = ORDERED[name]
         if len(table) > TOP:
@@ -188,6 +189,8 @@ def _ms(moment: pd.Timestamp) -> int:
 def added(summaries: Sequence[Summary]) -> Summary:
     """The summary of all the runs of these. No run may be in two of them."""
     parts = list(summaries)
+    if len(parts) == 1:
+        return parts[0]
     return Summary(
         {name: _table(name, [part.tables[name] for part in parts]) for name in TABLES},
         {name: sum(part.counts[name] for part in parts) for name in COUNTS},

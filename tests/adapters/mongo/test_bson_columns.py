@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, ColumnKind, columns
+from gpuagent.adapters.mongo.bson_columns import NO_TIME, BsonColumns, ColumnKind
 from gpuagent.errors import StoreError
 
 KINDS = {
@@ -68,7 +68,7 @@ def decoded(*batches: list[dict[str, Any]]) -> dict[str, Any]:
     for place, batch in enumerate(batches):
         cursor = {"nextBatch" if place else "firstBatch": batch, "id": Int64(len(batches) - place - 1), "ns": "a.jobs"}
         assert answers.add(memoryview(bson.encode(cursor))) == len(batches) - place - 1
-    return dict(columns(answers, KINDS))
+    return dict(BsonColumns(answers, {path: (path, kind) for path, kind in KINDS.items()}))
 
 
 def expected(document: dict[str, Any], path: str) -> Any:
@@ -110,6 +110,14 @@ def test_columns_say_what_the_documents_do(rows: list[dict[str, Any]], cut: int)
         if kind in (ColumnKind.TEXT, ColumnKind.LIST):
             codes = table[path][0]
             assert len(set(codes[codes >= 0])) == len(table[path][1]), "a code for each, and none besides"
+
+
+def test_texts_are_told_apart_where_they_are_many() -> None:
+    """More than are looked for in turn, some of which begin alike, and of any length."""
+    texts = [f"{'x' * (row % 40)}{row % 30}" for row in range(200)]
+    codes, values = decoded([{"vendorJobId": text} for text in texts])["vendorJobId"]
+    assert [values[code] for code in codes] == texts
+    assert len(values) == len(set(texts))
 
 
 def test_more_documents_than_ten_or_a_hundred_are_found_in_a_batch() -> None:
