@@ -75,7 +75,7 @@ class LaterTroubles:
         self._http.close()
 
     def switch_modes(self) -> None:
-        """Put the next modes on, or off those that are: it sells well half of the time.
+        """Put the next modes on, or off those that are: it sells well half of the time, and once all have been on.
 
         Until a payment was settled in its last seconds, a mode that keeps payments waits for one.
         """
@@ -86,20 +86,21 @@ class LaterTroubles:
         if self._misbehaves:
             self._switch()
         else:
-            name = self._next_mode()
+            if not (name := self._next_mode()):
+                return
             self._switch(*LATER_MODES[name])
             self._report.faults[name] += 1
             self._awaits_kept = KEPT_WITHIN * self._keeps_for_the_last_seconds(name)
         self._misbehaves = not self._misbehaves
 
     def _next_mode(self) -> str:
-        """Modes in drawn order, those that have not been on yet before others."""
+        """Modes in drawn order: those that have not been on yet, and that keep payments as long as one must; or ""."""
         if not self._modes:
             fresh = [name for name in LATER_MODES if not self._report.faults[name]]
             kept = [name for name in LATER_MODES if self._keeps_for_the_last_seconds(name)]
-            self._modes = list(dict.fromkeys([*fresh, *kept])) or list(LATER_MODES)
+            self._modes = list(dict.fromkeys([*fresh, *kept]))
             self._dice.shuffle(self._modes)
-        return self._modes.pop()
+        return self._modes.pop() if self._modes else ""
 
     def kill(self) -> None:
         """Kill it with all its jobs, which it has forgotten when it is back."""
