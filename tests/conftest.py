@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.cli import app
 from gpuagent.practice import stack
-from tests.support import cdp_server
+from tests.support import cdp_server, collecting
 from tests.support import report_history as seeded
 from tests.support.clock import ManualClock
 from tests.support.llm_factories import MakePlanner, planner_on
@@ -47,10 +47,12 @@ def main_loop() -> Iterator[None]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Iterator[None]:
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
     """What is collected stays to the end: the garbage collector need not look through it, now or at any test."""
     gc.disable()
     try:
+        if session.config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+            collecting.import_share()
         return (yield)
     finally:
         gc.freeze()
@@ -64,8 +66,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The campaign comes first: at the end, the other workers would wait for it."""
-    items.sort(key=lambda item: item.path.name != "test_campaign.py")
+    collecting.arrange(items)
 
 
 @pytest.fixture(scope="session")

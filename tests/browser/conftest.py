@@ -1,6 +1,6 @@
 """One browser for the module; each test has a JupyterLab on an empty stack of its own.
 
-GPUAGENT_SCREENSHOTS names a folder to keep the screenshots in; else they are with pytest's temporary files.
+GPUAGENT_SCREENSHOTS names a folder for screenshots; without it none is taken.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from tests.support.browser_notebook import Notebook, chromium
+from tests.support.browser_notebook import Notebook, Pictures, chromium
 from tests.support.lab import Lab, running_lab
 
 VIEW = {"width": 1280, "height": 1900}
@@ -36,7 +36,6 @@ def opened(lab: Lab, browser: Browser) -> Iterator[Callable[[str], Notebook]]:
 
 
 @pytest.fixture
-def screenshots(tmp_path: Path) -> Path:
-    folder = Path(os.environ.get("GPUAGENT_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def pictures() -> Pictures:
+    folder = os.environ.get("GPUAGENT_SCREENSHOTS")
+    return Pictures(Path(folder) if folder else None)

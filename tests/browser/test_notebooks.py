@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+from itertools import product
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support import delivered_run
-from tests.support.browser_notebook import SLOW_MS, Notebook
+from tests.support.browser_notebook import SLOW_MS, Notebook, Pictures
 from tests.support.screen_access import check_screen
 
 Opened = Callable[[str], Notebook]
@@ -28,7 +28,7 @@ big_history.write(connect().agent.store.connection.database, {RUNS})
 """
 
 
-def test_quickstart_runs_all_cells_and_its_run_moves_in_the_console(opened: Opened, screenshots: Path) -> None:
+def test_quickstart_runs_all_cells_and_its_run_moves_in_the_console(opened: Opened, pictures: Pictures) -> None:
     console, quickstart = opened("10_run_console.ipynb"), opened("00_quickstart.ipynb")
     seconds_to_panel(console)
     console.sees("No run is open")
@@ -36,15 +36,15 @@ def test_quickstart_runs_all_cells_and_its_run_moves_in_the_console(opened: Open
     page = quickstart.page.locator(".jp-Notebook")
     for text in ("gpu_vendor_1 failed the job", "gpu_vendor_2 completed the job", "the books balance"):
         expect(page).to_contain_text(text)
-    quickstart.page.screenshot(path=screenshots / "quickstart.png")
+    pictures.take(quickstart.page, "quickstart")
     expect(console.page.get_by_role("grid", name="Runs")).to_contain_text("SUCCESS", timeout=SLOW_MS)
 
 
-def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_by_hand_at_the_console(opened: Opened, pictures: Pictures, capsys: pytest.CaptureFixture[str]) -> None:
     """Launch, step, tick; a vendor fails; the next purchase is approved; the kernel restarts; the run succeeds."""
     notebook = opened("10_run_console.ipynb")
     first_screen_s = seconds_to_panel(notebook)
-    check_form(notebook, screenshots)
+    check_form(notebook, pictures)
     check_keys(notebook)
     set_up(notebook)
     notebook.click("New run")
@@ -58,11 +58,11 @@ def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys:
     notebook.sees("Phase EXECUTING")
     tick_ms, seen_ms = notebook.timed_click("Tick", r"Tick took ([\d.]+) s")
     notebook.sees("Phase WAITING")
-    notebook.picture(screenshots / "waiting.png")
+    pictures.take(notebook.panel, "waiting")
     notebook.click("Auto")
     notebook.sees("Approve 1.75 USD for gpu_vendor_2?")
-    notebook.picture(screenshots / "approval.png")
-    check_inbox(notebook, screenshots)
+    pictures.take(notebook.panel, "approval")
+    check_inbox(notebook, pictures)
     check_names(notebook, "Runs", "Approve 1.75 USD", "Jobs", "Payments", "Phase APPROVAL: a user approves", "Show")
     notebook.click("Approve 1.75 USD")
     notebook.sees("1.75 USD to gpu_vendor_2 settled on chain")
@@ -74,19 +74,19 @@ def test_a_run_by_hand_at_the_console(opened: Opened, screenshots: Path, capsys:
     notebook.sees("Auto is done: the run is in SUCCESS")
     notebook.sees("Phase SUCCESS")
     notebook.sees("3.15 USD")
-    notebook.picture(screenshots / "console.png")
-    check_timeline(notebook, screenshots)
-    check_delivery(notebook, run_id, screenshots)
+    pictures.take(notebook.panel, "console")
+    check_timeline(notebook, pictures)
+    check_delivery(notebook, run_id, pictures)
     with capsys.disabled():
         print(f"\nfirst useful screen: {first_screen_s:.1f} s after Run All, {restarted_s:.1f} s after a restart")
         print(f"a click on Tick: result seen {seen_ms - tick_ms:.0f} ms beyond the tick's own {tick_ms:.0f} ms")
 
 
 def test_the_kill_switch_dark_theme_and_many_runs(
-    opened: Opened, screenshots: Path, capsys: pytest.CaptureFixture[str]
+    opened: Opened, pictures: Pictures, capsys: pytest.CaptureFixture[str]
 ) -> None:
     notebook = opened("10_run_console.ipynb")
-    notebook.command("apputils:change-theme", {"theme": "JupyterLab Dark"})
+    notebook.change_theme("Dark")
     seconds_to_panel(notebook)
     notebook.write("Reason", "a fire drill")
     notebook.click("Kill switch")
@@ -97,14 +97,14 @@ def test_the_kill_switch_dark_theme_and_many_runs(
     notebook.sees("Started run")
     notebook.click("Tick")
     notebook.sees("a fire drill. Nothing was signed")
-    notebook.picture(screenshots / "dark.png")
+    pictures.take(notebook.panel, "dark")
     notebook.write("Reason", "over")
     notebook.click("Resume payments")
     notebook.sees("Payments may be signed again")
     notebook.write("Reason", "a drill")
     notebook.click("Cancel run")
     notebook.sees("Phase FAILED")
-    delays = check_run_table(notebook, screenshots)
+    delays = check_run_table(notebook, pictures)
     with capsys.disabled():
         print("\nthe table, ms: " + ", ".join(f"{name} {ms:.0f}" for name, ms in delays.items()))
 
@@ -117,14 +117,14 @@ def seconds_to_panel(notebook: Notebook) -> float:
     return time.monotonic() - started_at
 
 
-def check_form(notebook: Notebook, screenshots: Path) -> None:
+def check_form(notebook: Notebook, pictures: Pictures) -> None:
     notebook.sees("A try of 1 h of A100 costs 1.40 USD to 2.52 USD")
     notebook.write("Budget, USD", "0")
     notebook.write("Hours", "many")
     notebook.sees("more than 0 USD")
     notebook.sees("a number of GPU hours")
     expect(notebook.button("Launch")).to_be_disabled()
-    notebook.picture(screenshots / "form.png")
+    pictures.take(notebook.panel, "form")
     notebook.write("Budget, USD", "6")
     notebook.write("Hours", "1")
     notebook.sees("gpu_vendor_1, 1.40 USD/h, advertises 86%")  # once it is asked again
@@ -152,7 +152,7 @@ def check_kept(notebook: Notebook, control: Locator, *more_keys: str) -> None:
     assert notebook.cell_types() == cells
 
 
-def check_run_table(notebook: Notebook, screenshots: Path) -> dict[str, float]:
+def check_run_table(notebook: Notebook, pictures: Pictures) -> dict[str, float]:
     """The table over RUNS more runs, by keyboard alone; milliseconds from a key or click to the rows."""
     notebook.execute(SEED)
     page, table, delays = notebook.page, notebook.page.get_by_role("grid", name="Runs"), {}
@@ -181,13 +181,20 @@ def check_run_table(notebook: Notebook, screenshots: Path) -> dict[str, float]:
     table.get_by_role("button", name="Spent").click()
     expect(cheapest).to_have_attribute("aria-sort", "ascending")
     delays["sort"] = (time.monotonic() - started_at) * 1000
-    for theme, width in (("Dark", 1440), ("Dark", 400), ("Light", 900)):
-        notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
-        page.set_viewport_size({"width": width, "height": 1900})
-        notebook.picture(screenshots / f"runs-{theme.lower()}-{width}.png")
+    take_looks(notebook, pictures, "runs", 400, 900, 1440)
     notebook.end_kernel()
     notebook.sees("restart the cell")
     return delays
+
+
+def take_looks(notebook: Notebook, pictures: Pictures, name: str, *widths: int) -> None:
+    """Pictures of the panel in both themes and these widths; afterwards both are as the tests begin with."""
+    for theme, width in product(("Light", "Dark"), widths if pictures.folder else ()):
+        notebook.change_theme(theme)
+        notebook.page.set_viewport_size({"width": width, "height": 1900})
+        pictures.take(notebook.panel, f"{name}-{theme.lower()}-{width}")
+    notebook.page.set_viewport_size({"width": 1280, "height": 1900})
+    notebook.change_theme("Light")
 
 
 def delay(notebook: Notebook, act: Callable[[], object], result: str) -> float:
@@ -198,7 +205,7 @@ def delay(notebook: Notebook, act: Callable[[], object], result: str) -> float:
     return (time.monotonic() - started_at) * 1000
 
 
-def check_timeline(notebook: Notebook, screenshots: Path) -> None:
+def check_timeline(notebook: Notebook, pictures: Pictures) -> None:
     """A decision and a payment opened by keyboard; a copy fills in the form, and starts nothing."""
     notebook.click("Timeline")
     timeline = notebook.page.get_by_role("grid", name="Timeline")
@@ -211,7 +218,7 @@ def check_timeline(notebook: Notebook, screenshots: Path) -> None:
     check_kept(notebook, timeline.locator("tr:focus"))
     check_kept(notebook, notebook.page.get_by_role("region", name="Event log"))
     check_names(notebook, "Timeline", "Entries", "Copy to a new run")
-    notebook.picture(screenshots / "timeline.png")
+    pictures.take(notebook.panel, "timeline")
     notebook.click("Copy to a new run")
     notebook.sees("is copied into New run")
     expect(notebook.page.get_by_label("Budget, USD", exact=True)).to_have_value("6.00")
@@ -223,16 +230,13 @@ def check_timeline(notebook: Notebook, screenshots: Path) -> None:
     notebook.click("Compare")
 
 
-def check_delivery(notebook: Notebook, run_id: str, screenshots: Path) -> None:
-    """Files and metrics that another process stores appear; a file is saved by its link; in four looks."""
+def check_delivery(notebook: Notebook, run_id: str, pictures: Pictures) -> None:
+    """Files and metrics that another process stores appear; a file is saved by its link. On the dark screen."""
     notebook.sees("This run has no job file")
     notebook.execute(DELIVER.format(run_id=run_id))
     notebook.sees("try 2, gpu_vendor_2: resumed at 47%, loss 1.776 at step 200, completed")
-    for theme in ("Light", "Dark"):
-        notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
-        for width in (900, 1440):
-            notebook.page.set_viewport_size({"width": width, "height": 1900})
-            notebook.picture(screenshots / f"delivered-{theme.lower()}-{width}.png")
+    take_looks(notebook, pictures, "delivered", 900, 1440)
+    notebook.change_theme("Dark")
     check_names(notebook, "File", "Get link", "Save files", "Metric", "Files")
     notebook.page.get_by_label("File", exact=True).select_option("model.npz (160.0 kB, output of try 2)")
     assert notebook.download("Get link", "Save model.npz") == delivered_run.MODEL
@@ -240,20 +244,14 @@ def check_delivery(notebook: Notebook, run_id: str, screenshots: Path) -> None:
     notebook.sees(f"gpuagent-files/{run_id}")
 
 
-def check_inbox(notebook: Notebook, screenshots: Path) -> None:
-    """A badge says that something waits; what is chosen is approved at its price. In six looks; nothing is approved."""
+def check_inbox(notebook: Notebook, pictures: Pictures) -> None:
+    """A badge says that something waits; what is chosen is approved at its price. Nothing is approved."""
     notebook.click("Inbox (1)")
     box = notebook.page.get_by_label("1.75 USD to gpu_vendor_2 for 1 h of A100")
     box.check()
     notebook.sees("Nothing else waits for you.")
     check_kept(notebook, box)
-    for theme in ("Light", "Dark"):
-        notebook.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
-        for width in (1440, 900, 400):
-            notebook.page.set_viewport_size({"width": width, "height": 1900})
-            notebook.picture(screenshots / f"inbox-{theme.lower()}-{width}.png")
-    notebook.page.set_viewport_size({"width": 1280, "height": 1900})
-    notebook.command("apputils:change-theme", {"theme": "JupyterLab Light"})
+    take_looks(notebook, pictures, "inbox", 400, 900, 1440)
     check_names(notebook, "Approve 1, 1.75 USD in all")
     notebook.click("Inbox (1)")
 

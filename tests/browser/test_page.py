@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from gpuagent.core.money import UNIT
 from tests.conftest import SafetyNote
-from tests.support.browser_notebook import SLOW_MS
+from tests.support.browser_notebook import SLOW_MS, Pictures
 from tests.support.console_page import (
     TOKENS,
     ConsolePage,
@@ -52,7 +52,7 @@ def own_world(market: Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.safety("visitors of the console's page who press what is hidden, and reach for others' processes")
 def test_a_page_for_three_roles(
-    own_world: World, browser: Browser, tmp_path: Path, screenshots: Path, safety_note: SafetyNote
+    own_world: World, browser: Browser, tmp_path: Path, pictures: Pictures, safety_note: SafetyNote
 ) -> None:
     world = own_world
     world.allow(approval_above=UNIT)
@@ -72,7 +72,7 @@ def test_a_page_for_three_roles(
         pressed = check_reader(page, tabs["rita"], world)
         check_others_kernels(page, tabs)
         check_operator_approves_nothing(page, tabs["otto"], world)
-        check_narrow(tabs["ada"], screenshots)
+        check_narrow(tabs["ada"], pictures)
         check_approver(page, tabs["ada"], world, run.run_id)
         tabs["otto"].get_by_role("button", name="Auto", exact=True).click()
         expect(tabs["otto"].locator(".ga-panel")).to_contain_text("1.40 USD to gpu_vendor_1 settled", timeout=SLOW_MS)
@@ -156,7 +156,7 @@ def check_operator_approves_nothing(page: ConsolePage, tab: Page, world: World) 
     assert everything(world) == before
 
 
-def check_narrow(tab: Page, screenshots: Path) -> None:
+def check_narrow(tab: Page, pictures: Pictures) -> None:
     """On a phone nothing is wider than the screen, and the phases are those that are drawn for it."""
     for width in (400, 900, 1440):
         tab.set_viewport_size({"width": width, "height": 1900})
@@ -166,7 +166,7 @@ def check_narrow(tab: Page, screenshots: Path) -> None:
         expect(shown).to_have_count(1)
         assert shown.get_attribute("class") == ("narrow" if width == 400 else "phases")
         assert {"Runs", "Jobs", "Candidates of the decision", "Approve 1.40 USD"} <= check_screen(tab)
-        tab.screenshot(path=screenshots / f"page-{width}.png")
+        pictures.take(tab, f"page-{width}")
 
 
 def check_approver(page: ConsolePage, tab: Page, world: World, run_id: str) -> None:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from cdp.openapi_client.models.create_policy_request import CreatePolicyRequest
 from click.testing import Result
 
 from gpuagent import settings, wiring
@@ -63,6 +62,8 @@ def test_fund_info_says_what_to_send_where(world: World, gpuagent: Gpuagent) -> 
 
 def test_the_policy_is_one_that_cdp_takes(gpuagent: Gpuagent, at_cdp: dict[str, str | None]) -> None:
     """By the API's own schema, which the SDK has, and by the bounds that its reference gives."""
+    from cdp.openapi_client.models.create_policy_request import CreatePolicyRequest  # takes seconds
+
     policy = printed(gpuagent, at_cdp)
     assert len(CreatePolicyRequest.from_dict(policy).rules) == 3
     payee, ceiling = policy["rules"][0]["criteria"][1]["conditions"]

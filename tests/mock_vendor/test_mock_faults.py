@@ -249,10 +249,10 @@ def _(buyer: Buyer) -> None:
 @sees("hang_after_settle")
 def _(buyer: Buyer) -> None:
     def see(send: Callable[[], httpx.Response]) -> None:
-        buyer.http.timeout = httpx.Timeout(0.5)
+        patient, buyer.http.timeout = buyer.http.timeout, httpx.Timeout(0.5)
         with pytest.raises(httpx.ReadTimeout):
             send()
-        buyer.http.timeout = httpx.Timeout(10)
+        buyer.http.timeout = patient
 
     paid_whatever_it_says(buyer, see)
 

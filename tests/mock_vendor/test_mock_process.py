@@ -87,7 +87,7 @@ def test_it_ends_when_stdin_closes_though_clients_still_wait() -> None:
             assert child.stdin is not None
             child.stdin.close()
             assert child.wait(60) == 0
-            waiting.exception(10)
+            waiting.exception(60)
     assert is_gone(anvil_pid)
     assert sleepers("613.2") == []
 

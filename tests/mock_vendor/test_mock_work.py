@@ -151,7 +151,7 @@ def test_settled_late_it_still_has_its_secrets(worker: Buyer) -> None:
         answer = worker.http.get("/job-status", params={"idempotencyKey": order.key}).json()
         return str(answer.get("vendorJobId", ""))
 
-    job_id = eventually(settled_job, 30)  # a chain that is slow to answer is asked again
+    job_id = eventually(settled_job)  # a chain that is slow to answer is asked again
     assert ended(worker, job_id)["logs"] == [str(len(SECRET))]
 
 

@@ -159,7 +159,7 @@ def buy(environment: Mapping[str, str]) -> Any:
     return json.loads(last.stdout)["run"]
 
 
-def test_up_serves_other_shells_until_it_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_up_gives_its_servers_no_secret_and_ends_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("X402_PRIVATE_KEY", "GPU_VENDOR_SECRET", "OPENAI_API_KEY"):  # real ones, of the user's shell
         monkeypatch.setitem(QUICK, name, SECRET)
     with up("--ephemeral") as (process, environment):
@@ -169,23 +169,20 @@ def test_up_serves_other_shells_until_it_is_stopped(monkeypatch: pytest.MonkeyPa
         for server in servers:
             assert SECRET not in server.environ().values(), server
             assert environment["MONGODB_URI"].split("@")[0] not in " ".join(server.cmdline())
-        assert buy(environment)["status"] == "completed"
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
 
 
-def test_up_again_finds_its_runs_chain_and_jobs(tmp_path: Path) -> None:
+def test_up_serves_other_shells_and_again_with_its_runs_chain_and_jobs(tmp_path: Path) -> None:
+    """Killed at the end, it takes its servers along."""
     with up("--folder", str(tmp_path)) as (process, environment):
         bought = buy(environment)
+        assert bought["status"] == "completed"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     with up("--folder", str(tmp_path)) as (process, environment):
         books = run("books", bought["_id"], "--json", environment=environment)
         assert json.loads(books.stdout)["balanced"] is True, books.stderr
         assert buy(environment)["status"] == "completed"
-
-
-def test_up_that_is_killed_takes_its_servers_along() -> None:
-    with up("--ephemeral") as (process, _):
         process.kill()
         process.wait(60)

@@ -33,10 +33,10 @@ class Parent:
         return {place: serving[pid] for place, pid in notes if pid in serving}
 
     def both(self) -> Places:
-        return eventually(lambda: places if len(places := self.workers()) == 2 else None, 10)
+        return eventually(lambda: places if len(places := self.workers()) == 2 else None)
 
     def replaced(self, place: int, before: psutil.Process) -> psutil.Process:
-        return eventually(lambda: new if (new := self.workers().get(place)) and new != before else None, 10)
+        return eventually(lambda: new if (new := self.workers().get(place)) and new != before else None)
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Its exit code, minus the signal that has killed it."""
@@ -94,7 +94,7 @@ def _be_parent(folder: Path, work: Callable[[int, Alive], bool]) -> NoReturn:
 def test_a_worker_that_is_killed_is_replaced_at_its_place(tmp_path: Path) -> None:
     with parent(tmp_path) as running:
         workers = running.both()
-        eventually((tmp_path / "ready").exists, 10)
+        eventually((tmp_path / "ready").exists)
         for place in (0, 1):
             workers[place].kill()
             running.replaced(place, workers[place])
@@ -105,7 +105,7 @@ def test_a_worker_that_is_killed_is_replaced_at_its_place(tmp_path: Path) -> Non
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
     with parent(tmp_path) as running:
         workers = running.both()
-        eventually((tmp_path / "ready").exists, 10)
+        eventually((tmp_path / "ready").exists)
         workers[1].suspend()
         running.replaced(1, workers[1])
 
@@ -116,7 +116,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
         workers = running.both()
         workers[1].suspend()
         assert running.end(signal.SIGKILL) == -signal.SIGKILL
-        _, alive = psutil.wait_procs([*workers.values()], timeout=10)
+        _, alive = psutil.wait_procs([*workers.values()], timeout=60)
         for process in alive:
             process.kill()
         assert not alive
@@ -125,7 +125,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path) -> None:
 def test_one_that_has_drained_the_seller_ends_all(tmp_path: Path) -> None:
     with parent(tmp_path) as running:
         workers = running.both()
-        eventually((tmp_path / "ready").exists, 10)
+        eventually((tmp_path / "ready").exists)
         (tmp_path / "drain").touch()
         assert running.exit_code() == 0
         assert (tmp_path / "ending").exists()

@@ -76,7 +76,7 @@ def ended(buyer: Buyer, job_id: str) -> dict[str, Any]:
         news = status(buyer, job_id)
         return None if news["status"] == "running" else news
 
-    return eventually(look, 30)
+    return eventually(look)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_two_payers_race_for_the_only_gpu(seller: SellerProcess, practice: Pract
     def has_room() -> bool:
         return submit(loser, *again).status_code == 200
 
-    eventually(has_room, 60)
+    eventually(has_room)
     assert paid(loser) == [350_000], "the same payment buys once there is room"
     for buyer in buyers:
         buyer.close()
@@ -275,7 +275,7 @@ def test_one_life_of_a_seller(tmp_path: Path, practice: PracticeMarket) -> None:
         with own_seller(tmp_path, practice, **fields) as (process, buyer):
             header = signed(buyer, long)
             running = submit(buyer, long, header).json()["vendorJobId"]
-            eventually(lambda: status(buyer, running)["phase"] == "running", 20)
+            eventually(lambda: status(buyer, running)["phase"] == "running")
             in_flight = settle_under_a_signal(process, buyer, practice)
             assert in_flight.status_code == 200, "a settlement that was under way is answered"
             assert process.wait() == 0
@@ -343,7 +343,7 @@ def settle_under_a_signal(process: SellerProcess, buyer: Buyer, practice: Practi
     try:
         with ThreadPoolExecutor(1) as pool:
             answer = pool.submit(submit, buyer, params, header, new_key())
-            eventually(lambda: rpc(rpc_url, "txpool_status")["pending"] != "0x0", 20)
+            eventually(lambda: rpc(rpc_url, "txpool_status")["pending"] != "0x0")
             process.terminate()
             eventually(lambda: not accepts_calls(process), 10)
             assert process.child.poll() is None, "it waits for the receipt"

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -25,6 +26,7 @@ CELLS = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel
 CELL_TYPES = """() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells
   .map(cell => cell.cell_type)"""
 
+THEME = "name => document.body.dataset.jpThemeName === name"
 EXECUTE = """async code => {
   const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
   return (await kernel.requestExecute({code, silent: true}).done).content;
@@ -52,6 +54,17 @@ def chromium(*flags: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=binary, args=[f"--{flag}" for flag in (*FLAGS, *flags)])
         yield browser
         browser.close()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Screenshots by name, in the folder; without one none is taken: nothing is held against them."""
+
+    folder: Path | None
+
+    def take(self, screen: Page | Locator, name: str) -> None:
+        if self.folder:
+            screen.screenshot(path=self.folder / f"{name}.png")
 
 
 class Notebook:
@@ -98,7 +111,7 @@ class Notebook:
         self.page.get_by_label(label, exact=True).fill(value)
 
     def sees(self, text: str, within_ms: int = SLOW_MS) -> None:
-        expect(self.page.locator(".ga-panel")).to_contain_text(text, timeout=within_ms)
+        expect(self.panel).to_contain_text(text, timeout=within_ms)
 
     def text_of(self, tag: str, beginning: str) -> str:
         matches = self.page.locator(f".ga-panel {tag}", has_text=beginning)
@@ -112,10 +125,16 @@ class Notebook:
     def download(self, button: str, link: str) -> bytes:
         """Click a button, then the link that it brings, and read the file that the browser saves."""
         self.click(button)
-        anchor = self.page.locator(".ga-panel").get_by_role("link", name=link, exact=True)
+        anchor = self.panel.get_by_role("link", name=link, exact=True)
         with self.page.expect_download(timeout=SLOW_MS) as download:
             anchor.click(timeout=SLOW_MS)
         return download.value.path().read_bytes()
 
-    def picture(self, file: Path) -> None:
-        self.page.locator(".ga-panel").screenshot(path=file)
+    @property
+    def panel(self) -> Locator:
+        return self.page.locator(".ga-panel")
+
+    def change_theme(self, theme: str) -> None:
+        """To Light or Dark; returns once it is drawn in it."""
+        self.command("apputils:change-theme", {"theme": f"JupyterLab {theme}"})
+        self.page.wait_for_function(THEME, arg=f"JupyterLab {theme}", timeout=SLOW_MS)

@@ -4,12 +4,11 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ class Lab:
 @contextmanager
 def running_lab(folder: Path) -> Iterator[Lab]:
     """With JupyterLab's, IPython's and the stack's own folders in `folder`, and a copy of the notebooks."""
-    config, port = folder / "config", _free_port()
+    config = folder / "config"
     config.mkdir(parents=True)
     (config / "jupyter_lab_config.json").write_text(json.dumps(CONFIG))
     notebooks = Path(shutil.copytree(ROOT / "notebooks", folder / "notebooks"))
@@ -59,36 +58,28 @@ def running_lab(folder: Path) -> Iterator[Lab]:
         "XDG_DATA_HOME": str(folder / "xdg"),
         "PYTHONPATH": NOTEBOOK_PATH,
     }
-    command = [sys.executable, "-m", "gpuagent.cli", "lab", "--no-browser", f"--port={port}", f"--folder={notebooks}"]
+    command = [sys.executable, "-m", "gpuagent.cli", "lab", "--no-browser", "--port=0", f"--folder={notebooks}"]
     command += ["--", "--ip=127.0.0.1", "--allow-root"]  # as in a container, where the tests may be root
     with (
         (folder / "lab.log").open("w+") as log,
         subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=ROOT) as process,
     ):
-        lab = Lab(f"http://127.0.0.1:{port}", environment)
         try:
-            _await_ready(lab, process, folder / "lab.log")
-            yield lab
+            yield _ready(environment, process, folder)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_S)
 
 
-def _await_ready(lab: Lab, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _ready(environment: Mapping[str, str], process: "subprocess.Popen[bytes]", folder: Path) -> Lab:
+    """The lab once it answers, at the port that it has taken: a port chosen before could be another's by then."""
     ends_at = time.monotonic() + READY_S
     while True:
-        assert process.poll() is None, log.read_text()
-        assert time.monotonic() < ends_at, log.read_text()
-        try:
-            lab.ask("GET", "status")
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        assert process.poll() is None, (folder / "lab.log").read_text()
+        assert time.monotonic() < ends_at, (folder / "lab.log").read_text()
+        with suppress(httpx.TransportError, ValueError):  # not written to the end
+            for server in (folder / "runtime").glob("jpserver-*.json"):
+                lab = Lab(f"http://127.0.0.1:{json.loads(server.read_text())['port']}", environment)
+                lab.ask("GET", "status")
+                return lab
+        time.sleep(0.1)

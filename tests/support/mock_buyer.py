@@ -39,7 +39,7 @@ class Buyer:
         self.http = httpx.Client(
             base_url=self.ready["url"],
             headers={"Authorization": f"Bearer {self.ready['secret']}", "x-vendor-id": self.vendor_id},
-            timeout=10,
+            timeout=60,
             trust_env=False,
             verify=False,  # plain HTTP: loading certificates would take longer than most tests
         )

@@ -102,7 +102,7 @@ class Purchases:
             current = killer.tick(run)
             return current if current and is_over(current) else None
 
-        return eventually(look, deadline_s=20, otherwise="it does not come to an end")
+        return eventually(look, otherwise="it does not come to an end")
 
     def heal(self) -> None:
         self.world.market.heal()
@@ -118,7 +118,7 @@ class Purchases:
             return current if reached(current) else None
 
         try:
-            return eventually(look, deadline_s=10)
+            return eventually(look)
         except AssertionError:
             observations = self.world.reads.documents(run.run_id)["observations"]
             raise AssertionError([entry["content"] for entry in observations]) from None

@@ -5,7 +5,7 @@ wallet's, over these very terms.
 """
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rlp
 from eth_account import Account
@@ -17,13 +17,15 @@ from eth_utils.exceptions import ValidationError
 from hexbytes import HexBytes
 from rlp.exceptions import RLPException
 
-from gpuagent.adapters.wallets.cdp_client import CdpClient
 from gpuagent.adapters.wallets.signing import cancel_transaction, check_cancel, check_payment, domain_of
 from gpuagent.core.model import Authorization, Terms, Token
 from gpuagent.core.ports import Gas
 from gpuagent.errors import ConfigError, WalletError
 from gpuagent.wire.eip3009 import CANCEL_TYPES, cancel_message
 from gpuagent.wire.x402 import encode_payment, typed_data
+
+if TYPE_CHECKING:  # to import it takes seconds
+    from gpuagent.adapters.wallets.cdp_client import CdpClient
 
 Types = dict[str, list[dict[str, str]]]
 
@@ -37,7 +39,7 @@ _SIGNED = ("v", "r", "s")
 class CdpWallet:
     """Has EIP-3009 transfers of one token and their cancellation signed, nothing else. It never sees the key."""
 
-    def __init__(self, client: CdpClient, address: str, token: Token) -> None:
+    def __init__(self, client: "CdpClient", address: str, token: Token) -> None:
         self._client, self._address, self._token = client, address, token
 
     def __repr__(self) -> str:
@@ -110,7 +112,7 @@ class CdpWallet:
         }
 
 
-def address_of(client: CdpClient, account: str) -> str:
+def address_of(client: "CdpClient", account: str) -> str:
     """The checksummed address of the account with this name; an address is taken as it is, and not asked for.
 
     Raises ConfigError, WalletError.

@@ -43,6 +43,8 @@ LAST_SECONDS = f"{LATER} settled in the last seconds"
 NO_GAS = "gas taken"
 LAST_S = 4
 """The seconds that an authorization has left when it is settled last: less, and a slow machine would be too late."""
+KEPT_WITHIN = 9
+"""The turns for which a mode that keeps payments stays on at most, until a job has failed in it."""
 GAS = 10**18
 
 
@@ -57,7 +59,7 @@ class LaterTroubles:
         url = stage.later.ready["url"]
         self._http = httpx.Client(base_url=url, headers=token, timeout=30, limits=BRIEF, trust_env=False)
         self._modes: list[str] = []
-        self._misbehaves, self._starts_at = False, 0.0
+        self._misbehaves, self._starts_at, self._awaits_kept = False, 0.0, 0
         self.received: defaultdict[str, set[str]] = defaultdict(set)
 
     @property
@@ -73,18 +75,32 @@ class LaterTroubles:
         self._http.close()
 
     def switch_modes(self) -> None:
-        """Put the next modes on, or off those that are: it sells well half of the time."""
+        """Put the next modes on, or off those that are: it sells well half of the time, and once all have been on.
+
+        Until a payment was settled in its last seconds, a mode that keeps payments waits for one.
+        """
+        if self._awaits_kept and not self.kept_ends():
+            self._awaits_kept -= 1
+            return
+        self._awaits_kept = 0
         if self._misbehaves:
             self._switch()
         else:
-            if not self._modes:
-                rare = [] if self._report.outages[LAST_SECONDS] else [name for name in LATER_MODES if self._keeps(name)]
-                self._modes = [*(name for name in LATER_MODES if not self._is_known(name)), *rare]
-                self._dice.shuffle(self._modes)
-            name = self._modes.pop()
+            if not (name := self._next_mode()):
+                return
             self._switch(*LATER_MODES[name])
             self._report.faults[name] += 1
+            self._awaits_kept = KEPT_WITHIN * self._keeps_for_the_last_seconds(name)
         self._misbehaves = not self._misbehaves
+
+    def _next_mode(self) -> str:
+        """Modes in drawn order: those that have not been on yet, and that keep payments as long as one must; or ""."""
+        if not self._modes:
+            fresh = [name for name in LATER_MODES if not self._report.faults[name]]
+            kept = [name for name in LATER_MODES if self._keeps_for_the_last_seconds(name)]
+            self._modes = list(dict.fromkeys([*fresh, *kept]))
+            self._dice.shuffle(self._modes)
+        return self._modes.pop() if self._modes else ""
 
     def kill(self) -> None:
         """Kill it with all its jobs, which it has forgotten when it is back."""
@@ -112,9 +128,14 @@ class LaterTroubles:
         if self.is_up:
             self._control("POST", "clock", advanceS=seconds)
 
+    def kept_ends(self) -> list[int]:
+        """When the payments die, by the chain's clock, that it has kept."""
+        ends: list[int] = self._control("GET", "prism/kept")["validBefore"] if self.is_up else []
+        return ends
+
     def last_moment(self) -> int | None:
         """The seconds until a kept payment is about to die; None without one."""
-        if not self.is_up or not (ends := self._control("GET", "prism/kept")["validBefore"]):
+        if not (ends := self.kept_ends()):
             return None
         self._market.rpc("evm_mine")
         now = int(self._market.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
@@ -135,14 +156,9 @@ class LaterTroubles:
             self.start_again()
         self._switch()
 
-    def _is_known(self, mode: str) -> bool:
-        """Whether another turn of the mode shows nothing new: a campaign would wait long for its rarest case."""
-        known = bool(self._report.faults[mode]) and not self._keeps(mode)
-        return known and not self._report.outages[LAST_SECONDS]
-
-    @staticmethod
-    def _keeps(mode: str) -> bool:
-        return KEEPS in LATER_MODES[mode]
+    def _keeps_for_the_last_seconds(self, mode: str) -> bool:
+        """Whether the mode may bring the campaign's rarest case, which has not come yet."""
+        return KEEPS in LATER_MODES[mode] and not self._report.outages[LAST_SECONDS]
 
     def _switch(self, *modes: str) -> None:
         self._control("PUT", "modes", stub=LATER, modes=modes)

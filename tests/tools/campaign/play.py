@@ -26,7 +26,8 @@ from tests.tools.campaign.works import audit_files, start_command, start_work
 
 RUNS_MAX = 1000
 TICKERS = 6
-OPEN_RUNS = 12
+OPEN_RUNS, OPEN_COMMANDS = 12, 3
+"""Runs that are kept open, and of these those of commands: the rarest cases are theirs."""
 BUDGET_USD = 25
 OUTAGES_MIN = 2
 MAIN_S, DRAIN_S = 600, 180
@@ -61,6 +62,7 @@ class Campaign:
         self._troubles = Troubles(stage, self._dice, self.report)
         self.report.kills = self._tickers.kills
         self._over: dict[str, Run] = {}
+        self._commands: set[str] = set()
         self._started = self._works = 0
         self._hedged = ""
 
@@ -136,10 +138,11 @@ class Campaign:
         """Count the purchases by the chain, and start runs in the place of those that are over."""
         self.report.purchases, self.report.saves = len(self._world.transfers()), self._troubles.saves()
         with suppress(StoreError):  # mongod is being killed
-            while len(self._live_runs()) < OPEN_RUNS and not self._has_enough():
+            while self._lacks_runs() and not self._has_enough():
                 self._started += 1
-                if self._started % 3 == 0:
-                    start_command(self._world, self._dice, self._started)
+                if self._started % 3 == 0 or self._lacks_commands():
+                    run = start_command(self._world, self._dice, self._started)
+                    self._commands.add(run.run_id)
                 elif self._started * self._aims.works > self._works:
                     self._works += 1
                     start_work(self._world, self._dice, BUDGET_USD, self._started)
@@ -147,6 +150,12 @@ class Campaign:
                     open_max = self._dice.choice([1, 1, 2])
                     hedge_after = HEDGE_AFTER_S if open_max == 1 else None
                     self._world.start(BUDGET_USD, jobs_open_max=open_max, hedge_after=hedge_after)
+
+    def _lacks_runs(self) -> bool:
+        return len(self._live_runs()) < OPEN_RUNS or self._lacks_commands()
+
+    def _lacks_commands(self) -> bool:
+        return len(self._commands - self._over.keys()) < OPEN_COMMANDS
 
     def _resume_vendors(self) -> None:
         """What an operator does who has looked at a vendor that named another payee, and was halted for it."""

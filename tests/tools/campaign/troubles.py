@@ -13,7 +13,7 @@ from pymongo.errors import PyMongoError
 
 from gpuagent.adapters.mongo.embedded import last_server
 from tests.support.crash.long_ticker import SAVES
-from tests.tools.campaign.later import LaterTroubles
+from tests.tools.campaign.later import LAST_SECONDS, LaterTroubles
 from tests.tools.campaign.report import Report
 from tests.tools.campaign.stage import Stage
 
@@ -118,11 +118,12 @@ class Troubles:
             Timer(self._dice, 12, 18, self.kill_vendors).after_work(self.saves, 60),
         ]
         of_later = [
-            (Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.saves, 8), lambda: self.later.is_up),
+            (Timer(self._dice, 0.8, 1.5, self.later.switch_modes).after_work(self.saves, 6), lambda: self.later.is_up),
             (Timer(self._dice, 10, 16, self.later.kill).after_work(self.saves, 40), lambda: self.later.is_busy),
         ]
         return [
             *(timer.only_while(lambda: self._vendors.is_up) for timer in of_vendors),
+            Timer(self._dice, 0.5, 0.5, self.settle_at_last).only_while(self._awaits_last_seconds),
             Timer(self._dice, 9, 14, self.kill_mongod).after_work(self.saves, 60),
             Timer(self._dice, 5, 9, self.cut_chain),
             Timer(self._dice, 0.1, 0.1, self.mend_chain),
@@ -152,10 +153,20 @@ class Troubles:
 
     def turn_clocks(self, seconds: int) -> None:
         """Turn all clocks; where a vendor has kept a payment, until that has a few seconds left: it settles it then."""
+        if not self.settle_at_last():
+            self._turn(seconds)
+
+    def _awaits_last_seconds(self) -> bool:
+        return self._vendors.is_up and not self._report.outages[LAST_SECONDS]
+
+    def settle_at_last(self) -> bool:
+        """Where a vendor has kept a payment, turn all clocks to its last seconds, and have it settled."""
         left = self.later.last_moment()
-        self._turn(seconds if left is None else left)
-        if left is not None:
-            self.later.settle_kept()
+        if left is None:
+            return False
+        self._turn(left)
+        self.later.settle_kept()
+        return True
 
     def _turn(self, seconds: int) -> None:
         """Turn all clocks; the tickers read theirs from a file."""
