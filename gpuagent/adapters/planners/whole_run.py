@@ -177,7 +177,7 @@ def _weighed(rest: Rest) -> Rest:
     )
 
 
-class _State(NamedTuple):
+class _Position(NamedTuple):
     """missing: jobs to complete; unbegun: of them those without a try in this round; slots: free ones of this round;
     rounds: left with this one, 0 where no deadline binds."""
 
@@ -201,7 +201,7 @@ class _Plan:
         self._dearest = max((offer.amount for offer in self._offers), default=0)
         self._weight = SPENDING_WEIGHT * rest.missing / rest.budget
         self._least = rest.least
-        self._best: dict[_State, tuple[float, float]] = {}
+        self._best: dict[_Position, tuple[float, float]] = {}
         self._chances: dict[tuple[str, int], float] = {}
 
     def beginning(self, offer: Offer) -> Worth:
@@ -213,12 +213,12 @@ class _Plan:
         jobs = spent = 0.0
         for completed, share in _completed(rest.open_chances).items():
             missing = rest.missing - completed
-            state = _State(missing, rest.unbought, slots, rest.rounds or 0, rest.tries, rest.money)
+            state = _Position(missing, rest.unbought, slots, rest.rounds or 0, rest.tries, rest.money)
             more, cost = self._begin(offer, state)
             jobs, spent = jobs + share * (completed + more), spent + share * cost
         return Worth(max(jobs - sum(rest.open_chances) - self._weight * spent, 0.0) / rest.missing, jobs, spent)
 
-    def _begin(self, offer: Offer, state: _State) -> tuple[float, float]:
+    def _begin(self, offer: Offer, state: _Position) -> tuple[float, float]:
         """Expected jobs and expense of a try in a state, and of what follows it."""
         chance = self._chance(offer, state)
         missing, unbegun, slots, rounds, tries, money = state
@@ -241,12 +241,12 @@ class _Plan:
                 return 0.0, 0.0
             unbegun, slots, rounds = missing, min(self._rest.at_once, missing), rounds - 1
         # More money than all tries can cost makes no difference, and states that do not differ are one.
-        state = _State(missing, unbegun, slots, rounds, tries, min(money, tries * self._dearest))
+        state = _Position(missing, unbegun, slots, rounds, tries, min(money, tries * self._dearest))
         if state not in self._best:
             self._best[state] = self._choose(state)
         return self._best[state]
 
-    def _choose(self, state: _State) -> tuple[float, float]:
+    def _choose(self, state: _Position) -> tuple[float, float]:
         best, best_value = (0.0, 0.0), 0.0
         kept = (state.unbegun - 1) * self._least
         for offer in self._offers:
@@ -258,7 +258,7 @@ class _Plan:
                 best, best_value = (jobs, spent), value
         return best
 
-    def _chance(self, offer: Offer, state: _State) -> float:
+    def _chance(self, offer: Offer, state: _Position) -> float:
         rest = self._rest
         elapsed = (rest.tries - state.tries) // rest.at_once if rest.rounds is None else rest.rounds - state.rounds
         if offer.failed_ago is None:
