@@ -15,11 +15,11 @@ MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], "<u8")
 """By the number of a word's bytes that count."""
 
 
-def codes_of(data: Array, words: Array, at: Array, sizes: Array) -> tuple[Array, list[bytes]]:
-    """The code of each text, and the text of each code. words: eight bytes of the data from each place on."""
+def codes_of(data: Array, chunks: Array, at: Array, sizes: Array) -> tuple[Array, list[bytes]]:
+    """The code of each text, and the text of each code. chunks: eight bytes of the data from each place on."""
     codes = np.full(len(at), -1, "int64")
     short = np.flatnonzero(sizes <= 8 * WORDS_MAX)
-    codes[short], firsts = _short_codes(words, at[short], sizes[short])
+    codes[short], firsts = _short_codes(chunks, at[short], sizes[short])
     values = [data[at[row] : at[row] + sizes[row]].tobytes() for row in short[firsts]]
     numbers = {value: code for code, value in enumerate(values)}
     for row in np.flatnonzero(sizes > 8 * WORDS_MAX):
@@ -28,11 +28,11 @@ def codes_of(data: Array, words: Array, at: Array, sizes: Array) -> tuple[Array,
     return codes, list(numbers)
 
 
-def _short_codes(words: Array, at: Array, sizes: Array) -> tuple[Array, Array]:
+def _short_codes(chunks: Array, at: Array, sizes: Array) -> tuple[Array, Array]:
     """Codes, and where each is first."""
     codes = np.full(len(at), -1, "int64")
     firsts: list[int] = []
-    heads = words[at] & MASKS[np.minimum(sizes, 8)]
+    heads = chunks[at] & MASKS[np.minimum(sizes, 8)]
     remaining = np.arange(len(at))
     while len(remaining) and len(firsts) < FEW:
         first = int(remaining[0])
@@ -40,20 +40,20 @@ def _short_codes(words: Array, at: Array, sizes: Array) -> tuple[Array, Array]:
         same = remaining[(heads[remaining] == heads[first]) & (sizes[remaining] == size)]
         for start in range(8, size, 8):
             mask = MASKS[min(size - start, 8)]
-            same = same[(words[at[same] + start] & mask) == (words[at[first] + start] & mask)]
+            same = same[(chunks[at[same] + start] & mask) == (chunks[at[first] + start] & mask)]
         codes[same] = len(firsts)
         firsts.append(first)
         remaining = remaining[codes[remaining] < 0]
-    others, other_firsts = _many_codes(words, at[remaining], sizes[remaining])
-    codes[remaining] = others + len(firsts)
-    return codes, np.array([*firsts, *remaining[other_firsts]], "int64")
+    rest_codes, rest_firsts = _many_codes(chunks, at[remaining], sizes[remaining])
+    codes[remaining] = rest_codes + len(firsts)
+    return codes, np.array([*firsts, *remaining[rest_firsts]], "int64")
 
 
-def _many_codes(words: Array, at: Array, sizes: Array) -> tuple[Array, Array]:
+def _many_codes(chunks: Array, at: Array, sizes: Array) -> tuple[Array, Array]:
     codes = pd.factorize(sizes)[0]
     for start in range(0, int(sizes.max(initial=0)), 8):
-        chunks = words[np.where(sizes > start, at + start, 0)] & MASKS[np.clip(sizes - start, 0, 8)]
-        own, values = pd.factorize(chunks)
+        masked = chunks[np.where(sizes > start, at + start, 0)] & MASKS[np.clip(sizes - start, 0, 8)]
+        own, values = pd.factorize(masked)
         codes = pd.factorize(codes * len(values) + own)[0]
     firsts = np.full(int(codes.max(initial=-1)) + 1, 0, "int64")
     firsts[codes[::-1]] = np.arange(len(codes))[::-1]

@@ -34,8 +34,8 @@ LEAF_DIGITS = 5
 """Hexadecimal digits of an id that number its leaf, 4096 seconds of runs (reports/partitions.py)."""
 TOO_LARGE = {10334, 17419, 17420, 146}
 """MongoDB's error codes for an answer that is larger than a document may be."""
-ROWS_MAX = 150_000
-"""Jobs or payments that are held at once, some 50 MB of them, unless they are of one run."""
+ROWS_MAX = 75_000
+"""Jobs or payments that are read at once, some 25 MB of them, unless they are of one run; twice as many are held."""
 BATCH_ROWS = 20_000
 """Of an answer, some 7 MB of them, of which there are two copies for a moment."""
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
