@@ -13,7 +13,7 @@ from gpuagent.agent import supply
 from gpuagent.agent.guard import check_payee
 from gpuagent.agent.suitable import confirmations, unsuitable
 from gpuagent.core import budget, gpus, months, policy
-from gpuagent.core.belief import learned
+from gpuagent.core.belief import PAST_JOBS_MAX, learned
 from gpuagent.core.context import Candidate, Context, PastJob
 from gpuagent.core.hedging import late_s
 from gpuagent.core.indices import is_open, missing, next_index, tries_left
@@ -35,8 +35,6 @@ from gpuagent.errors import (
     VendorUnauthorized,
 )
 
-PAST_JOBS_MAX = 50
-"""Past jobs looked at per vendor, the newest: as later ones count more, all older ones weigh 0.5 % together."""
 NAME_MAX, PROBLEM_MAX = 80, 300
 ADDRESS = re.compile("0x[0-9a-fA-F]{8,}")
 HOUR_S = 3600.0

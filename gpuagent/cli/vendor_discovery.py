@@ -26,7 +26,7 @@ def vendor_search(
     """Search public lists for sellers, and ask each what it really wants. Pays nothing, records nothing."""
     from gpuagent import settings, wiring
     from gpuagent.agent.discover import Search, search
-    from gpuagent.agent.market import PAST_JOBS_MAX
+    from gpuagent.core.belief import PAST_JOBS_MAX
     from gpuagent.core.money import parse_usd
     from gpuagent.render.discovery import matches_json, matches_table, matches_text
 

@@ -18,6 +18,8 @@ UNKNOWN = 0.5
 TRUST, TRUST_JOBS = 0.75, 12.0
 DOUBT = (2.0, 4.0)
 FADING = 0.9
+PAST_JOBS_MAX = 50
+"""Past jobs looked at per vendor, the newest: as later ones count more, all older ones weigh 0.5 % together."""
 SHOCK, HALF_LIFE = 0.7, 0.5
 """A vendor that just failed succeeds 0.7 less often than it otherwise would; every job length halves that."""
 SURE = 0.005

@@ -7,7 +7,7 @@ https://docs.base.org/base-chain/quickstart/connecting-to-base.
 import re
 from dataclasses import dataclass
 
-from eth_utils.address import is_checksum_address
+from eth_hash.auto import keccak
 
 from gpuagent.core.model import Token
 
@@ -97,4 +97,13 @@ def is_address(text: str) -> bool:
     """Whether the text is an address (0x and 40 hex digits). Mixed case is a checksum (EIP-55), which must be right."""
     if not _ADDRESS.fullmatch(text):
         return False
-    return text[2:] in (text[2:].lower(), text[2:].upper()) or is_checksum_address(text)
+    return text[2:] in (text[2:].lower(), text[2:].upper()) or text == _checksummed(text)
+
+
+def _checksummed(address: str) -> str:
+    """The address with its checksum: a letter is a capital where the hash has a digit of 8 or more at its place."""
+    digits = address[2:].lower()
+    # Not eth_utils, of which every process would read a list of all chains: that takes longer than all of the core.
+    digest = keccak(digits.encode()).hex()[: len(digits)]
+    pairs = zip(digits, digest, strict=True)
+    return "0x" + "".join(digit.upper() if place >= "8" else digit for digit, place in pairs)

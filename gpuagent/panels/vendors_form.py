@@ -6,7 +6,7 @@ from functools import partial
 from gpuagent import wiring
 from gpuagent.agent.discover import Match, Matches, Search, search
 from gpuagent.agent.enlist import Proposal, Wishes, propose
-from gpuagent.agent.market import PAST_JOBS_MAX
+from gpuagent.core.belief import PAST_JOBS_MAX
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.rights import Right

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gpuagent.agent.market import PAST_JOBS_MAX
+from gpuagent.core.belief import PAST_JOBS_MAX
 from gpuagent.core.context import PastJob
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.figures import attention, delivery, runs, spend

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from gpuagent.agent.market import PAST_JOBS_MAX
+from gpuagent.core.belief import PAST_JOBS_MAX
 from gpuagent.core.months import BudgetShare
 from gpuagent.core.ports import Node
 from gpuagent.core.records import ReportScope

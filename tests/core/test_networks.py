@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 from bson import Decimal128, ObjectId
+from eth_hash.auto import keccak
+from eth_utils.address import to_checksum_address
 from rich.console import Console, Group, RenderableType
 
 from gpuagent import settings
@@ -74,6 +76,14 @@ def test_an_address_in_mixed_case_has_a_right_checksum(address: str) -> None:
     assert not networks.is_address(address[:place] + address[place].swapcase() + address[place + 1 :])
     for slip in (address[:-1], address + "0", address[2:], "0X" + address[2:], f" {address}", address[:-1] + "g"):
         assert not networks.is_address(slip)
+
+
+def test_checksums_are_those_of_eth_utils() -> None:
+    for number in range(200):
+        address = f"0x{keccak(number.to_bytes(2, 'big')).hex()[:40]}"
+        mixed = to_checksum_address(address)
+        assert networks.is_address(mixed)
+        assert not networks.is_address(mixed.swapcase().replace("0X", "0x"))
 
 
 def payment(network: str, transaction: str | None = TRANSACTION) -> dict[str, Any]:
