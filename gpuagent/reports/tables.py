@@ -166,22 +166,25 @@ def cell_text(value: Any, kind: Cell, display: Display = USD_ALONE) -> str:
         return moment(value)
     if value is None or value != value:  # not a number
         return "–"
-    forms: dict[Cell, Callable[[], str]] = {
-        Cell.AMOUNT: lambda: cents(usd(int(value))),
-        Cell.BOTH: lambda: _both(usd(int(value)), display),
-        Cell.RATE: lambda: cents(value),
-        Cell.SHARE: lambda: share(float(value)),
-        Cell.COUNT: lambda: f"{int(value):,}",
-        Cell.HOURS: lambda: f"{float(value):,.2f}",
-        Cell.SECONDS: lambda: duration(float(value)),
-    }
-    return forms[kind]()
+    return FORMS[kind](value, display)
 
 
 def _both(value: Decimal, display: Display) -> str:
     """The heading names USD; the second currency names itself."""
     second = display.second(value)
     return cents(value) + (f" ({second})" if second else "")
+
+
+FORMS: Mapping[Cell, Callable[[Any, Display], str]] = {
+    Cell.AMOUNT: lambda value, _: cents(usd(int(value))),
+    Cell.BOTH: lambda value, display: _both(usd(int(value)), display),
+    Cell.RATE: lambda value, _: cents(value),
+    Cell.SHARE: lambda value, _: share(float(value)),
+    Cell.COUNT: lambda value, _: f"{int(value):,}",
+    Cell.HOURS: lambda value, _: f"{float(value):,.2f}",
+    Cell.SECONDS: lambda value, _: duration(float(value)),
+}
+"""The texts of numbers, by kind."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,11 +70,14 @@ def _parts(value: Any) -> Iterator[bytes]:
     """The value in bytes that are the same ones for equal values alone."""
     match value:
         case pd.DataFrame():
-            yield from _parts([value.index, *((name, value[name]) for name in value.columns)])
+            yield from _parts([value.index, *((name, value[name].array) for name in value.columns)])
         case pd.Series():
-            yield from _parts([value.name, value.index.tolist(), value.tolist()])
+            yield from _parts([value.name, value.index, value.array])
         case pd.Index():
-            yield from _parts(value.tolist())
+            yield from _parts(value.array)
+        case pd.api.extensions.ExtensionArray():
+            yield f"{value.dtype}{len(value)}".encode()
+            yield _content(value)
         case np.ndarray():
             yield f"{value.dtype}{value.shape}".encode()
             yield value.tobytes()
@@ -86,3 +89,10 @@ def _parts(value: Any) -> Iterator[bytes]:
                 yield from _parts(item)
         case _:
             yield repr(value).encode()
+
+
+def _content(column: Any) -> bytes:
+    """The values of a column. Of numbers and times their bytes: to write them out takes a hundred times as long."""
+    if column.dtype.kind in "mM":
+        return bytes(column.view("int64").tobytes())
+    return np.asarray(column).tobytes() if column.dtype.kind in "iuf" else repr(column.tolist()).encode()

@@ -1,6 +1,7 @@
 """Runs of a report: their budgets and how these burnt down, the time to success, planners compared. Pure."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
@@ -41,24 +42,16 @@ def burn_down(run: Any, purchases: Frame, decisions: Frame, until: pd.Timestamp)
     run: a row of the runs frame; purchases, decisions: all of the run, whoever the vendor. What is only held counts
     as left. It ends with the run, or at `until` while that goes on.
     """
-    own_purchases = purchases[(purchases.runId == run.runId) & (purchases.state == "settled")]
-    own_decisions = decisions[decisions.runId == run.runId]
-    spent = pd.concat(
-        [
-            frame(own_purchases.assign(at=own_purchases.settledAt, remaining=own_purchases.paid), BURN),
-            frame(own_decisions.assign(remaining=own_decisions.cost), BURN),
-        ]
-    ).sort_values("at", kind="stable")
-    spent = spent[spent["at"] <= until]
-    remaining = int(run.budgetTotal) - spent.remaining.cumsum()
-    rest = int(remaining.iloc[-1]) if len(remaining) else int(run.budgetTotal)
-    ends_at = until if run.status == "running" else min(run.updatedAt, until)
-    steps = [
-        pd.DataFrame({"at": [run.createdAt], "remaining": [int(run.budgetTotal)]}),
-        pd.DataFrame({"at": spent["at"], "remaining": remaining}),
-        pd.DataFrame({"at": [ends_at], "remaining": [rest]}),
-    ]
-    return frame(pd.concat(steps), BURN).reset_index(drop=True)
+    paid = zip(purchases.runId, purchases.state == "settled", purchases.settledAt, purchases.paid, strict=True)
+    spent = [(at, int(amount)) for run_id, settled, at, amount in paid if settled and run_id == run.runId]
+    charged = zip(decisions.runId, decisions["at"], decisions.cost, strict=True)
+    spent += [(at, int(cost)) for run_id, at, cost in charged if run_id == run.runId]
+    times, amounts = [run.createdAt], [int(run.budgetTotal)]
+    for at, amount in sorted((entry for entry in spent if entry[0] <= until), key=itemgetter(0)):
+        times.append(at)
+        amounts.append(amounts[-1] - amount)
+    times.append(until if run.status == "running" else min(run.updatedAt, until))
+    return frame(pd.DataFrame({"at": times, "remaining": [*amounts, amounts[-1]]}), BURN)
 
 
 def times_to_success(runs: Frame, purchases: Frame) -> Frame:

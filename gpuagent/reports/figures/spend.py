@@ -137,29 +137,21 @@ def per_hour(paid: Frame) -> Frame:
     GPU hours are those that were paid for. perHour, perHourAlone: Decimal USD, None where no job succeeded.
     """
     ended = paid[paid.outcome != JobResult.UNDER_WAY]
-    rows = [
-        {"vendorId": vendor, "gpuType": gpu, **_hourly(jobs)}
-        for (vendor, gpu), jobs in ended.groupby(["vendorId", "gpuType"])
-    ]
-    hourly = pd.DataFrame(rows, columns=list(HOURLY)).astype(HOURLY)
+    succeeded = ended.outcome == JobResult.SUCCESS
+    hours = [Decimal(str(each)) if counts else Decimal(0) for each, counts in zip(ended.hours, succeeded, strict=True)]
+    counted = ended[["vendorId", "gpuType", "jobs", "cost"]].assign(
+        succeeded=ended.jobs.where(succeeded, 0),
+        hours=pd.Series(hours, index=ended.index, dtype="object"),
+        earned=ended.cost.where(succeeded, 0),
+    )
+    sums = counted.groupby(["vendorId", "gpuType"], as_index=False).sum()
+    rows = sums.assign(
+        wasted=sums.cost - sums.earned,
+        perHour=list(map(ratio, sums.cost, sums.hours)),
+        perHourAlone=list(map(ratio, sums.earned, sums.hours)),
+    )
+    hourly = rows[list(HOURLY)].astype(HOURLY)
     return hourly.sort_values(["gpuType", "perHour", "vendorId"], na_position="last", ignore_index=True)
-
-
-def _hourly(jobs: Frame) -> dict[str, object]:
-    """The figures of one vendor's ended jobs on one GPU."""
-    successful = jobs[jobs.outcome == JobResult.SUCCESS]
-    hours = successful_hours(jobs)
-    cost = int(jobs.cost.sum())
-    successful_cost = int(successful.cost.sum())
-    return {
-        "jobs": int(jobs.jobs.sum()),
-        "succeeded": int(successful.jobs.sum()),
-        "hours": float(hours),
-        "cost": cost,
-        "wasted": cost - successful_cost,
-        "perHour": ratio(cost, hours),
-        "perHourAlone": ratio(successful_cost, hours),
-    }
 
 
 def successful_hours(paid: Frame) -> Decimal:
