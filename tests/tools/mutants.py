@@ -3439,7 +3439,7 @@ MUTANTS = (
     Mutant(
         "a plan of several jobs spends what the others need",
         "gpuagent/adapters/planners/whole_run.py",
-        "            if offer.amount + kept > state.money:",
+        "            if offer.amount + reserve > state.money:",
         "            if offer.amount > state.money:",
         "tests/adapters/planners/test_whole_run.py -k best_course",
     ),

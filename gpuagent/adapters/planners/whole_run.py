@@ -104,8 +104,8 @@ def rest_of(context: Context, waited: int = 0) -> Rest:
     if context.deadline is None:
         tries -= waited
     else:
-        left = int((context.deadline - context.now) / context.job_s + 1e-6) - waited
-        rounds = left if left < tries else None
+        until_deadline = int((context.deadline - context.now) / context.job_s + 1e-6) - waited
+        rounds = until_deadline if until_deadline < tries else None
     return Rest(
         missing=context.jobs_missing,
         open_chances=_open_chances(context),
@@ -248,9 +248,9 @@ class _Plan:
 
     def _choose(self, state: _Position) -> tuple[float, float]:
         best, best_value = (0.0, 0.0), 0.0
-        kept = (state.unbegun - 1) * self._least
+        reserve = (state.unbegun - 1) * self._least
         for offer in self._offers:
-            if offer.amount + kept > state.money:
+            if offer.amount + reserve > state.money:
                 continue  # the agent buys nothing where the rest could not be bought
             jobs, spent = self._begin(offer, state)
             value = jobs - self._weight * spent
