@@ -106,7 +106,7 @@ class _Oracle:
         ]
         self._tries = tries_max(market.count)
         self._last = [self._last_success(name) for name in self._names]
-        self._value, self._job = cache(self._best), cache(self._begun)
+        self._value, self._job = cache(self._best), cache(self._new_job)
 
     def bound(self) -> Bound:
         return self._value(_PlanState(0, (0,) * len(self._names), 0, self._market.budget, ()))
@@ -163,12 +163,12 @@ class _Oracle:
 
     def _hedged(self, state: _PlanState, hedge: _OpenJob, place: int) -> Iterator[tuple[_OpenIndex, ...]]:
         """The open indices with the hedge of each job that is late, one after the other."""
-        for number, (late, *others) in enumerate(state.indices):
-            if not others and late.hedged_from <= state.tick and late.place != place:
-                pair = (late._replace(hedged_from=NEVER, place=-1), hedge)
-                yield (*state.indices[:number], pair, *state.indices[number + 1 :])
+        for number, (late, *pair) in enumerate(state.indices):
+            if not pair and late.hedged_from <= state.tick and late.place != place:
+                jobs = (late._replace(hedged_from=NEVER, place=-1), hedge)
+                yield (*state.indices[:number], jobs, *state.indices[number + 1 :])
 
-    def _begun(self, place: int, attempt: int, tick: int) -> _OpenJob:
+    def _new_job(self, place: int, attempt: int, tick: int) -> _OpenJob:
         market, name = self._market, self._names[place]
         ends = min(tick + market.ticks_of(name, attempt, tick, self._replicate), market.ticks + 1)
         succeeds = ends <= market.ticks and market.outcome(name, attempt, tick, self._replicate) == 1

@@ -25,7 +25,7 @@ MUTANTS = (
     Mutant(
         "an oracle that knows no hedges, which the agent beats",
         "gpuagent/planbench/oracle.py",
-        "if not others and late.hedged_from <= state.tick and late.place != place:",
+        "if not pair and late.hedged_from <= state.tick and late.place != place:",
         "if False:",
         "tests/planbench/test_oracle_hedges.py -k beats_it",
     ),
