@@ -89,11 +89,13 @@ def test_a_partition_is_made_anew_after_whatever_changes_a_figure(varied: Varied
         run = db.store.load(str(database.runs.find_one({"_id": job["runId"]})["_id"]))
         db.store.save(run, replace(run, goal="Another goal"), [report_history.planner_answer("0.05")], NOW)
 
+    def set_cost(cost: str) -> None:
+        database.jobs.update_one({"_id": job["_id"]}, {"$set": {"actualCost": Decimal128(cost)}})
+
     changes: dict[str, Callable[[], Any]] = {
         "nothing": lambda: None,
-        "an operator's cost": lambda: database.jobs.update_one(
-            {"_id": job["_id"]}, {"$set": {"actualCost": Decimal128("0.5")}}
-        ),
+        "an operator's cost": lambda: set_cost("0.5"),
+        "another, of a leaf that was counted anew": lambda: set_cost("0.4"),
         "a refund": lambda: db.store.book_refund(Refund(transfer=transfer, **where, **names, by="op", why="back"), NOW),
         "a credit": lambda: db.store.book_credit(credit, NOW),
         "a tick or a repair, which are saves": tick,
