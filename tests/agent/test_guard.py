@@ -295,3 +295,10 @@ def test_a_jobs_id_and_nonce_are_its_own() -> None:
     }
     assert len(nonces) == 5
     assert nonce(TOKEN, PAYER.upper().replace("0X", "0x"), "one") == nonce(TOKEN, PAYER, "one")
+
+
+def test_a_jobs_id_and_nonce_are_the_same_in_every_process_and_version() -> None:
+    """They find what a lost record paid for, so they may never come out differently."""
+    assert derived_job_id("a" * 24, 1) == "3a7f7384b346daec17270335"
+    expected = "0x89a101fd49808d09ccdf8a1aa36f1849d786f6408bb30b477b81ad3c388e0eec"
+    assert nonce(TOKEN, PAYER, "one") == expected

@@ -83,7 +83,7 @@ MUTANTS = (
         "gpuagent/core/terms.py",
         '    return "0x" + keccak(text.encode()).hex()',
         '    import secrets\n\n    return "0x" + secrets.token_hex(32)',
-        "tests/safety/test_faults.py -k F14",
+        "tests/agent/test_guard.py -k every_process",
     ),
     Mutant(
         "another amount than the named one is quoted",
