@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson import Decimal128, ObjectId
@@ -12,8 +12,10 @@ from eth_hash.auto import keccak
 from pymongo import MongoClient
 
 from gpuagent.books.findings import Finding, Kind
+from gpuagent.books.sweep import activity_of
 from gpuagent.core.events import PaymentVoided
 from gpuagent.core.model import Authorized, Reserved, RunStatus, Token, Voided
+from gpuagent.core.ports import Node
 from gpuagent.core.transitions import apply
 from gpuagent.errors import ChainError, SearchUnfinished
 from gpuagent.tick import step
@@ -325,5 +327,6 @@ def test_a_chain_that_is_reorganized_while_it_is_read(world: World) -> None:
         world.market.rpc("evm_revert", snapshot)
         world.market.pass_time(7)
 
+    (wallet,) = world.database.ledgers.wallets(world.chain.token)
     with pytest.raises(ChainError, match="sweep again"):
-        sweep_world(world, chain=Interrupted(world.chain, "history", reorganize))
+        activity_of(wallet, cast("Node", Interrupted(world.chain, "history", reorganize)))

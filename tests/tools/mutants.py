@@ -2222,7 +2222,7 @@ MUTANTS = (
         "gpuagent/practice/stack.py",
         "env={**child_environment(os.environ, *VENDOR_VARIABLES), **settings}",
         "env={**os.environ, **settings}",
-        "tests/practice/test_demo.py -k serves_other_shells",
+        "tests/practice/test_demo.py -k no_secret",
     ),
     Mutant(
         "the local chain knows every secret",
