@@ -185,11 +185,13 @@ def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> No
     """A seller that comes back after a kill orders again what it does not know to be started."""
     job = order("echo run >> runs; cat runs", outputs=["runs"])
     runner.start(job)
+    folder = JobFolder(*(tmp_path / "jobs").iterdir())
+    supervisor = folder.pid.read_text()
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
     ended(runner)
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
-    (folder,) = (tmp_path / "jobs").iterdir()
-    eventually(lambda: not JobFolder(folder).is_held(), DEADLINE_S)
+    eventually(lambda: not folder.is_held(), DEADLINE_S)
+    assert folder.pid.read_text() == supervisor
     assert runner.logs("job-1", 0)[0] == ["run"]
 
 
