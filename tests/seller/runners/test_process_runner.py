@@ -189,8 +189,8 @@ def test_started_again_it_runs_once(runner: ProcessRunner, tmp_path: Path) -> No
     supervisor = folder.pid.read_text()
     ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
     ended(runner)
-    ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
     eventually(lambda: not folder.is_held(), DEADLINE_S)
+    ProcessRunner(tmp_path / "jobs", sandbox=runner._sandbox).start(job)
     assert folder.pid.read_text() == supervisor
     assert runner.logs("job-1", 0)[0] == ["run"]
 
