@@ -2851,7 +2851,7 @@ MUTANTS = (
         "an input is any order's that names it",
         "seller/work/inputs.py",
         '    return f"{hashlib.sha256(key.encode()).hexdigest()}-{sha256}"',
-        '    return f"{hashlib.sha256(b"").hexdigest()}-{sha256}"',
+        '    return f"{hashlib.sha256().hexdigest()}-{sha256}"',
         "tests/seller/test_sale.py -k another_buyer_sent",
     ),
     Mutant(

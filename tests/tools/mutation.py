@@ -3,6 +3,7 @@
 Each mutant is a copy of the tree with one replacement. A test that stays green without its protection is no test.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -50,9 +51,15 @@ class Mutant:
             return f"{self.name}: there is no {self.file}"
         if source.read_text().count(self.old) != 1:
             return f"{self.name}: its text is not once in {self.file}; bring the mutant up to date"
+        if source.suffix == ".py" and (error := _syntax_error(self.mutated(source.read_text()))):
+            return f"{self.name}: {self.file} would be no Python ({error}); no test can tell that from an import error"
         if not (root / self.test_file).is_file():
             return f"{self.name}: there is no {self.test_file}"
         return ""
+
+    def mutated(self, text: str) -> str:
+        """The file's text without the protection."""
+        return text.replace(self.old, self.new)
 
     @property
     def test_file(self) -> str:
@@ -62,6 +69,14 @@ class Mutant:
     def keyword(self) -> str:
         """The tests of the file that must notice, as pytest's -k takes it."""
         return self.test.partition(" -k ")[2]
+
+
+def _syntax_error(text: str) -> str:
+    try:
+        ast.parse(text)
+    except SyntaxError as error:
+        return str(error)
+    return ""
 
 
 class Worker:
@@ -78,7 +93,7 @@ class Worker:
             folder = Path(scratch) / "tree"
             shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", ".hypothesis"))
             source = folder / mutant.file
-            source.write_text(source.read_text().replace(mutant.old, mutant.new))
+            source.write_text(mutant.mutated(source.read_text()))
             return not self.passes([mutant], folder)
 
     def passes(self, mutants: Sequence[Mutant], folder: Path = ROOT) -> bool:
