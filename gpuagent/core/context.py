@@ -123,6 +123,11 @@ class Context:
         return next((candidate for candidate in self.candidates if candidate.vendor_id == vendor_id), None)
 
     @property
+    def job_lengths(self) -> int | None:
+        """The jobs that can still follow each other until the deadline, None without one."""
+        return None if self.deadline is None else int((self.deadline - self.now) / self.job_s + 1e-6)
+
+    @property
     def cheapest(self) -> int:
         """The lowest binding quote that the policy allows, now or once time has passed; 0 where there is none."""
         amounts = (c.amount for c in self.candidates if c.amount is not None and (c.transient or not c.refusals))

@@ -110,9 +110,8 @@ def _sells(candidate: Candidate) -> bool:
 
 def _tries(context: Context) -> int:
     """The jobs that may still follow each other. A wait counts as one: where it takes none, that is only careful."""
-    if context.deadline is None:
-        return context.decisions_left
-    return min(context.decisions_left, int((context.deadline - context.now) / context.job_s + 1e-6))
+    lengths = context.job_lengths
+    return context.decisions_left if lengths is None else min(context.decisions_left, lengths)
 
 
 def _offer(context: Context, candidate: Candidate, jobs: Sequence[PastJob]) -> Offer:

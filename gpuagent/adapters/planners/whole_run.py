@@ -99,16 +99,16 @@ def rest_of(context: Context, waited: int = 0) -> Rest:
 
     Each takes a try where there is no deadline: that is only careful.
     """
-    unbought = context.jobs_missing - len(_open_chances(context))
+    open_chances, lengths = _open_chances(context), context.job_lengths
+    unbought = context.jobs_missing - len(open_chances)
     tries, rounds = context.decisions_left + unbought - 1, None
-    if context.deadline is None:
+    if lengths is None:
         tries -= waited
-    else:
-        until_deadline = int((context.deadline - context.now) / context.job_s + 1e-6) - waited
-        rounds = until_deadline if until_deadline < tries else None
+    elif lengths - waited < tries:
+        rounds = lengths - waited
     return Rest(
         missing=context.jobs_missing,
-        open_chances=_open_chances(context),
+        open_chances=open_chances,
         at_once=max(context.at_once, 1),
         tries=tries,
         rounds=rounds,
