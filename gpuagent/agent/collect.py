@@ -6,9 +6,9 @@ It moves no money. A vendor that lists a file and does not deliver it has failed
 from collections.abc import Sequence
 from contextlib import closing
 
-from gpuagent.agent.market import find_vendor
 from gpuagent.agent.postpone import PROBLEM_MAX, postponed
 from gpuagent.agent.share import Share, new_share
+from gpuagent.agent.vendors import find_vendor
 from gpuagent.core.events import (
     CheckpointKept,
     CheckpointLost,

@@ -1,9 +1,9 @@
 """The delivery of the files that a job reads, before it is paid: resumable, each content at most once."""
 
-from gpuagent.agent.market import find_vendor
 from gpuagent.agent.postpone import postponed
 from gpuagent.agent.share import Share, new_share
 from gpuagent.agent.suitable import unsuitable
+from gpuagent.agent.vendors import find_vendor
 from gpuagent.core.events import Event, InputsDelivered, JobDropped, StepTakenUp
 from gpuagent.core.model import Cause, Reserved, Run, Vendor
 from gpuagent.core.orders import sent_files

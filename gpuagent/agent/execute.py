@@ -8,8 +8,8 @@ knows no such job; and it counts from the last answer.
 
 from gpuagent.agent.credit import note_credit
 from gpuagent.agent.judge import end_of_work, offered_checkpoint
-from gpuagent.agent.market import find_vendor
 from gpuagent.agent.postpone import postponed
+from gpuagent.agent.vendors import find_vendor
 from gpuagent.core.events import (
     CheckpointLost,
     Event,

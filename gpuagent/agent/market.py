@@ -3,44 +3,31 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
-from statistics import median
 
 from gpuagent.agent import supply
-from gpuagent.agent.guard import check_payee
+from gpuagent.agent.past_jobs import job_s, own_past_jobs
+from gpuagent.agent.quotes import quotes_of
 from gpuagent.agent.suitable import confirmations, unsuitable
-from gpuagent.core import budget, gpus, months, policy
+from gpuagent.agent.vendors import candidates
+from gpuagent.core import budget, months, policy
 from gpuagent.core.belief import PAST_JOBS_MAX, learned
 from gpuagent.core.context import Candidate, Context, PastJob
 from gpuagent.core.hedging import late_s
 from gpuagent.core.indices import is_open, missing, next_index, tries_left
-from gpuagent.core.model import Authorized, Cause, Job, Quote, Run, Settled, Token, Vendor, Voided
+from gpuagent.core.model import Job, Quote, Run, Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.core.orders import order_text
 from gpuagent.core.outlay import Supply, may_be_proven, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import remainder, rest_hours
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import lasting_holds
-from gpuagent.core.work import Completed, Failed, Fault, failed_by_vendor
-from gpuagent.errors import (
-    IllegalTransition,
-    PayeeChanged,
-    PolicyRefused,
-    UnknownVendor,
-    VendorError,
-    VendorUnauthorized,
-)
+from gpuagent.errors import PayeeChanged, PolicyRefused, VendorError
 
 NAME_MAX, PROBLEM_MAX = 80, 300
 ADDRESS = re.compile("0x[0-9a-fA-F]{8,}")
-HOUR_S = 3600.0
-QUOTE_LIFE_MAX_S = policy.APPROVAL_MAX_S
-"""No quote is taken to be valid for longer: until then at most, what is reserved for it counts against the caps."""
-JOB_MIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,28 +62,12 @@ def survey(
     """
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
     index = late.quote.index if late else next_index(run) or 0
-    hedged_id = late.job_id if late else ""
-    rest = remainder(run, index)
-    order = order_text(run.workload, rest.checkpoint, index, run.count)
-
-    def asked(vendor: Vendor) -> tuple[Quote | None, VendorError | PolicyRefused | None]:
-        quote, error = _ask(run, vendor, index, rest.hours, order, rules, ports)
-        return (replace(quote, hedges=hedged_id) if quote else None), error
-
-    with ThreadPoolExecutor(max_workers=max(1, len(vendors) - 1)) as pool:
-        asking = pool.map(asked, vendors[1:])
-        # The first in this thread, which would only wait: another takes longer to begin than most vendors to answer.
-        answers = [*map(asked, vendors[:1]), *asking]
-    for vendor, (_, error) in zip(vendors, answers, strict=True):
-        if changed and isinstance(error, PayeeChanged):
-            changed(error, vendor)
-    refusals = [error for _, error in answers if isinstance(error, VendorUnauthorized)]
-    if refusals and all(quote is None for quote, _ in answers):
-        raise refusals[0]
+    results = quotes_of(run, vendors, index, rules, ports, changed, late)
+    hours = remainder(run, index).hours
     now, network = ports.clock.now(), ports.wallet.token.network
     names = [vendor.vendor_id for vendor in vendors]
     record = ports.store.track_record(run, network, names, now, PAST_JOBS_MAX)
-    verdicts = _verdicts(run, rules, record.usage, vendors, [quote for quote, _ in answers], index, late)
+    verdicts = _verdicts(run, rules, record.usage, vendors, [quote for quote, _ in results], index, late)
     past = [*record.past, *own_past_jobs(run)]
     holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
@@ -106,24 +77,23 @@ def survey(
         verdicts = supply.provable(verdicts, lambda name: may_be_proven(run, record.usage, past, name, open_jobs[name]))
     offers = tuple(
         _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past, open_jobs[vendor.vendor_id])
-        for vendor, (quote, error) in zip(vendors, answers, strict=True)
+        for vendor, (quote, error) in zip(vendors, results, strict=True)
     )
-    by_id = dict(zip(names, answers, strict=True))
-    quotes = {vendor_id: quote for vendor_id, (quote, _) in by_id.items() if quote}
+    quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, results, strict=True) if quote}
     records = {vendor.vendor_id: vendor for vendor in vendors}
     amounts = supply.eligible(run, rules, record.usage, index, records, quotes, verdicts) if run.count > 1 else {}
-    reserve = rest_cost(run, index, rest.hours, min(amounts.values(), default=0)) if run.count > 1 else 0
+    reserve = rest_cost(run, index, hours, min(amounts.values(), default=0)) if run.count > 1 else 0
     context = Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
-        hours=rest.hours,
+        hours=hours,
         budget=run.budget,
         available=max(budget.available(run) - reserve, 0) if reserve else budget.available(run),
         now=now,
         deadline=None,
         decisions_left=tries_left(run, index),
         waits=run.waits,
-        job_s=_job_s(rest.hours, past),
+        job_s=job_s(hours, past),
         candidates=offers,
         past=tuple(past),
         caps=_caps(rules, run),
@@ -142,8 +112,8 @@ def survey(
     if run.count == 1:
         return Survey(context, records, quotes)
 
-    recorded = {c.vendor_id: int(c.price_per_hour * rest.hours) for c in offers if c.amount is None and not c.refusals}
-    supplied = partial(supply.supplies, run, rules, record.usage, past, rest.hours, open_jobs)
+    recorded = {c.vendor_id: int(c.price_per_hour * hours) for c in offers if c.amount is None and not c.refusals}
+    supplied = partial(supply.supplies, run, rules, record.usage, past, hours, open_jobs)
     room = tag_room(rules, run, record.usage)
     return Survey(context, records, quotes, supplied(amounts), supplied(recorded), room)
 
@@ -163,42 +133,6 @@ def payable(survey: Survey, spendable: int, balance: int) -> Survey:
 
     candidates = tuple(map(marked, survey.context.candidates))
     return replace(survey, context=replace(survey.context, candidates=candidates))
-
-
-def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor]:
-    """The enabled vendors that the run allows, that offer its GPU and take our token. Raises UnknownVendor."""
-    by_id = {vendor.vendor_id: vendor for vendor in vendors}
-    missing = [name for name in run.vendor_ids if name not in by_id]
-    if missing:
-        raise UnknownVendor(f"no vendor {missing[0]!r}; known: {', '.join(by_id) or 'none'}")
-    allowed = [by_id[name] for name in run.vendor_ids] if run.vendor_ids else list(vendors)
-    return [
-        vendor
-        for vendor in allowed
-        if vendor.enabled
-        and gpus.spelling(run.gpu_type, vendor.gpu_types)
-        and (vendor.network, vendor.asset.lower()) == (token.network, token.address.lower())
-    ]
-
-
-def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
-    """The vendor's recorded terms. Raises IllegalTransition: a vendor with jobs is never deleted."""
-    for vendor in ports.store.vendors():
-        if vendor.vendor_id == vendor_id:
-            return vendor
-    raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
-
-
-def own_past_jobs(run: Run) -> list[PastJob]:
-    """The run's own ended jobs, of each vendor the newest. A purchase that fell through by the vendor's doing is a
-    failure that cost nothing."""
-    counted: Counter[str] = Counter()
-    newest = []
-    for job in reversed(run.jobs):
-        if (past := _past_job(job)) and counted[past.vendor_id] < PAST_JOBS_MAX:
-            counted[past.vendor_id] += 1
-            newest.append(past)
-    return newest[::-1]
 
 
 def rest_cost(run: Run, index: int, hours: Decimal, amount: int) -> int:
@@ -236,54 +170,6 @@ def _verdicts(
         if vendor_id in verdicts:
             verdicts[vendor_id] += (policy.Refusal(supply.CONFIRMATION, why),)
     return verdicts
-
-
-def _ask(
-    run: Run, vendor: Vendor, index: int, hours: Decimal, order: str, rules: policy.Policy, ports: Ports
-) -> tuple[Quote | None, VendorError | PolicyRefused | None]:
-    if halt := policy.halt(rules, run.payer, vendor.vendor_id):
-        return None, PolicyRefused(f"not asked: {halt.text}")
-    try:
-        gpu_type = gpus.spelling(run.gpu_type, vendor.gpu_types) or run.gpu_type
-        quote = ports.vendor_api.quote(vendor, run.goal, gpu_type, hours, order)
-        check_payee(quote, vendor)
-    except VendorError as error:
-        return None, error
-    expires_at = min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)
-    return replace(quote, expires_at=expires_at, protocol=vendor.protocol, index=index), None
-
-
-def _past_job(job: Job) -> PastJob | None:
-    """Begun when it was reserved. When a voided job was known to be void is not kept: it took no time."""
-    match job:
-        case Settled(work=Failed(fault=Fault.PROGRAM | Fault.TIME | Fault.NONE)):
-            return None  # that says nothing of the vendor
-        case Settled(work=Completed(at=at) | Failed(at=at) as work):
-            succeeded, paid, ended_at = isinstance(work, Completed), job.quote.amount, at
-        case Authorized(work=Failed(at=at) as work) if failed_by_vendor(work):
-            succeeded, paid, ended_at = False, 0, at
-        case Voided(cause=Cause.VENDOR):
-            succeeded, paid, ended_at = False, 0, job.reserved_at
-        case _:
-            return None
-    quote = job.quote
-    return PastJob(
-        quote.vendor_id,
-        True,
-        succeeded,
-        quote.amount,
-        paid,
-        quote.max_hours,
-        job.reserved_at,
-        max(ended_at, job.reserved_at),
-    )
-
-
-def _job_s(hours: Decimal, past: Sequence[PastJob]) -> float:
-    """The time a job of this run takes: by the paid hour as past jobs took, if there are any; at most the paid time."""
-    paid_s = float(hours) * HOUR_S
-    shares = [(job.ended_at - job.started_at) / (float(job.hours) * HOUR_S) for job in past if job.paid]
-    return max(JOB_MIN_S, paid_s * min(1.0, median(shares))) if shares else paid_s
 
 
 def _candidate(

@@ -20,9 +20,9 @@ from gpuagent.agent.guard import (
     policy_problem,
 )
 from gpuagent.agent.halt import halt_payee
-from gpuagent.agent.market import find_vendor
 from gpuagent.agent.postpone import postponed
 from gpuagent.agent.suitable import unsuitable
+from gpuagent.agent.vendors import find_vendor
 from gpuagent.core import policy
 from gpuagent.core.events import (
     Event,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from gpuagent.agent.guard import check_clocks
 from gpuagent.agent.inputs import check_sizes, keep_inputs
-from gpuagent.agent.market import candidates
+from gpuagent.agent.vendors import candidates
 from gpuagent.core import gpus
 from gpuagent.core.indices import tries_max
 from gpuagent.core.model import (

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuagent.adapters.planners.llm import prompt
-from gpuagent.agent import market
 from gpuagent.agent.hedge import WAITS_MAX
 from gpuagent.agent.order_like import order_like
+from gpuagent.agent.past_jobs import own_past_jobs
 from gpuagent.agent.pay import pay
 from gpuagent.agent.start import Order, prepare
 from gpuagent.core import budget
@@ -107,8 +107,8 @@ def test_a_late_job_is_bought_elsewhere_and_the_first_result_wins() -> None:
     assert isinstance(first.work, Failed)
     assert (first.work.ending, first.work.fault) == (JobEnding.SUPERSEDED, Fault.NONE)
     assert [job.stopped for job in world.sellers["a"].jobs.values()] == [True]
-    assert market.own_past_jobs(run)[0].vendor_id == "b", "of the late vendor it says nothing"
-    assert len(market.own_past_jobs(run)) == 1
+    assert own_past_jobs(run)[0].vendor_id == "b", "of the late vendor it says nothing"
+    assert len(own_past_jobs(run)) == 1
     (why,) = [text for text in reasons(world) if text.startswith("hedge:")]
     assert why.startswith("hedge: a is late by 302 s; b: ")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpuagent.agent.market import candidates
+from gpuagent.agent.vendors import candidates
 from gpuagent.core.model import Vendor
 from gpuagent.errors import UnknownVendor
 from tests.support.factories import RUN, TOKEN, VENDOR

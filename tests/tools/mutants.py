@@ -443,14 +443,14 @@ MUTANTS = (
     ),
     Mutant(
         "a vendor that is switched off is bought from",
-        "gpuagent/agent/market.py",
+        "gpuagent/agent/vendors.py",
         "if vendor.enabled\n",
         "if True\n",
         "tests/agent/test_market.py -k paid_otherwise",
     ),
     Mutant(
         "a vendor that is paid in another token is bought from",
-        "gpuagent/agent/market.py",
+        "gpuagent/agent/vendors.py",
         "(vendor.network, vendor.asset.lower()) == (token.network, token.address.lower())",
         "True",
         "tests/agent/test_market.py -k paid_otherwise",
@@ -1468,7 +1468,7 @@ MUTANTS = (
     ),
     Mutant(
         "a halted vendor is asked for its price",
-        "gpuagent/agent/market.py",
+        "gpuagent/agent/quotes.py",
         "    if halt := policy.halt(rules, run.payer, vendor.vendor_id):",
         "    if halt := None:",
         "tests/safety/test_wild_sellers.py -k ten_good_sales",
@@ -1502,10 +1502,17 @@ MUTANTS = (
         "tests/agent/test_enlist.py -k one_record",
     ),
     Mutant(
+        "a quote that lasts for ever counts against the caps for ever",
+        "gpuagent/agent/quotes.py",
+        "min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)",
+        "quote.expires_at",
+        "tests/agent/test_quotes.py -k lasts_for_ever",
+    ),
+    Mutant(
         "a later record rewrites by which protocol was bought",
-        "gpuagent/agent/market.py",
-        "    return replace(quote, expires_at=expires_at, protocol=vendor.protocol, index=index), None",
-        "    return replace(quote, expires_at=expires_at, index=index), None",
+        "gpuagent/agent/quotes.py",
+        "    return replace(quote, expires_at=expires_at, protocol=vendor.protocol)",
+        "    return replace(quote, expires_at=expires_at)",
         "tests/adapters/vendors/test_protocols.py -k test_success",
     ),
     Mutant(
@@ -3564,7 +3571,7 @@ MUTANTS = (
     ),
     Mutant(
         "what was superseded counts against its vendor",
-        "gpuagent/agent/market.py",
+        "gpuagent/agent/past_jobs.py",
         "fault=Fault.PROGRAM | Fault.TIME | Fault.NONE",
         "fault=Fault.PROGRAM | Fault.TIME",
         "tests/agent/test_hedge.py -k first_result_wins",
