@@ -60,7 +60,7 @@ def test_a_halted_vendor_is_not_asked() -> None:
     assert str(results[1].error) == "not asked: ada halted vendor b: it lies"
 
 
-def test_a_quote_that_lasts_for_ever_counts_for_an_hour() -> None:
+def test_a_quote_that_lasts_for_ever_counts_for_thirty_days() -> None:
     """Until it has expired, what is reserved for it counts against the caps."""
     endless, short, _ = ask(
         PriceList(a=quote(5, "a", expires_at=1e12), b=quote(5, "b", expires_at=1_060.0), c=quote(5, "c"))

@@ -1506,7 +1506,7 @@ MUTANTS = (
         "gpuagent/agent/quotes.py",
         "min(quote.expires_at, ports.clock.now() + QUOTE_LIFE_MAX_S)",
         "quote.expires_at",
-        "tests/agent/test_quotes.py -k lasts_for_ever",
+        "tests/agent/test_quotes.py -k thirty_days",
     ),
     Mutant(
         "a later record rewrites by which protocol was bought",
