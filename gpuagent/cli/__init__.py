@@ -36,6 +36,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     help="Buy GPU work within a budget and pay for it with x402.",
 )
 add_run_controls(runs)

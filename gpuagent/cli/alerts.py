@@ -52,8 +52,8 @@ def alerts_list(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 20, as_json: AsJson = False
 ) -> None:
     """Show the newest alerts, and what became of each in each channel."""
-    from gpuagent.render.as_json import json_value
     from gpuagent.render.inbox import alert_lines
+    from gpuagent.render.json_value import json_value
 
     with errors_explained(), open_database() as db:
         documents = db.outbox.newest(limit)

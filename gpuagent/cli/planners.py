@@ -164,7 +164,7 @@ def planners_ab(
 ) -> None:
     """Completion and spend of runs that were started with several planners, by the planner each was assigned."""
     from gpuagent.planbench.ab import arms_json, arms_table, measure_arms
-    from gpuagent.render.as_json import json_value
+    from gpuagent.render.json_value import json_value
 
     with errors_explained(), open_database() as db:
         arms = measure_arms(json_value(db.reads.runs(limit)), tag)

@@ -158,7 +158,7 @@ def _change(db: "Database", revise: "Callable[[Policy], Policy]", by: str, why: 
 
 
 def _show(db: "Database", limit: int, as_json: bool) -> None:
-    from gpuagent.render.as_json import json_value
+    from gpuagent.render.json_value import json_value
     from gpuagent.render.policy import policy_view
 
     versions = db.reads.policies(limit)

@@ -14,8 +14,8 @@ def run_explain(
     as_json: AsJson = False,
 ) -> None:
     """Explain a decision of a run: its candidates, their quotes and scores, the reason, and the guard's verdicts."""
-    from gpuagent.render.as_json import json_value
     from gpuagent.render.decision import decision_lines, decision_view
+    from gpuagent.render.json_value import json_value
 
     with errors_explained(), open_database() as db:
         observations = db.reads.documents(run_id)["observations"]

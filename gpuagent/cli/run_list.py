@@ -25,7 +25,7 @@ def run_list(
 ) -> None:
     """Show runs, the newest first."""
     from gpuagent.core.run_list import ALL_RUNS, RunFilter, parse_sort
-    from gpuagent.render.as_json import json_value
+    from gpuagent.render.json_value import json_value
     from gpuagent.render.run import runs_table
 
     with errors_explained(), open_database() as db:

@@ -54,7 +54,7 @@ def _view(db: "Database", run_id: str) -> "RenderableType":
 
 
 def _print_json(narration: "Narration") -> None:
-    from gpuagent.render.as_json import json_value
+    from gpuagent.render.json_value import json_value
 
     for observation in narration.observations():
         typer.echo(json.dumps(json_value(observation)))

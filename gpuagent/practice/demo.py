@@ -17,8 +17,9 @@ from gpuagent.core.pace import Pace
 from gpuagent.core.status import status_text
 from gpuagent.practice import stack
 from gpuagent.practice.delivery import Delivery, delivery_of, delivery_parts, example_job
-from gpuagent.render.as_json import books_json, json_value
+from gpuagent.render.as_json import books_json
 from gpuagent.render.books import books_table
+from gpuagent.render.json_value import json_value
 from gpuagent.render.narration import Narration
 from gpuagent.render.run import jobs_table
 from gpuagent.render.saving import save_below

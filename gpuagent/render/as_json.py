@@ -1,34 +1,14 @@
-"""Runs, books and dry runs as JSON values: amounts as strings of atomic units."""
+"""Runs, books and dry runs as JSON objects: amounts as strings of atomic units."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
-
-from bson import Decimal128, ObjectId
 
 from gpuagent.agent.dry_run import DryRun, Line
 from gpuagent.books.audit import Books
 from gpuagent.books.findings import Finding
 from gpuagent.books.sweep import Sweep
-from gpuagent.core.model import SECRET_FIELDS
-from gpuagent.core.money import amount
+from gpuagent.render.json_value import json_value
 from gpuagent.render.run import credit_of, explorer_url, refunded_of
-
-
-def json_value(value: Any) -> Any:
-    """A document as JSON values: amounts as strings of atomic units, dates in ISO 8601, ids as strings."""
-    match value:
-        case Decimal128():
-            return str(amount(value))
-        case ObjectId():
-            return str(value)
-        case datetime():
-            return value.isoformat()
-        case Mapping():
-            return {key: json_value(part) for key, part in value.items() if key not in SECRET_FIELDS}
-        case list() | tuple():
-            return [json_value(part) for part in value]
-    return value
 
 
 def run_json(documents: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, Any]:

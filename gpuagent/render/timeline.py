@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuagent.core.timeline import ENTRIES, EntryKind, TimelineEntry, TimelineRecord
-from gpuagent.render.as_json import json_value
 from gpuagent.render.decision import decision_view
+from gpuagent.render.json_value import json_value
 
 COLOURS = {EntryKind.DECISION: "yellow", EntryKind.PAYMENT: "magenta", EntryKind.PROBLEM: "red", EntryKind.JOB: "green"}
 

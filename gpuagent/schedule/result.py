@@ -13,7 +13,8 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.transitions import is_over, phase
 from gpuagent.core.work import Failed
 from gpuagent.errors import BadInput, ChainMismatch, RunFailed
-from gpuagent.render.as_json import books_json, json_value
+from gpuagent.render.as_json import books_json
+from gpuagent.render.json_value import json_value
 
 MIME, SCHEMA = "application/vnd.gpuagent.run+json", "gpuagent.run/1"
 

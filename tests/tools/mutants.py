@@ -1509,6 +1509,20 @@ MUTANTS = (
         "tests/agent/test_quotes.py -k thirty_days",
     ),
     Mutant(
+        "an export that lost its moment writes rows twice",
+        "gpuagent/adapters/mongo/report_streams.py",
+        "[row for row in batch if row[key] not in read_keys]",
+        "list(batch)",
+        "tests/reports/test_long_exports.py -k journal",
+    ),
+    Mutant(
+        "an export that lost its moment leaves out rows",
+        "gpuagent/adapters/mongo/report_streams.py",
+        '{order: {"$gte": last[-1][order]}}',
+        '{order: {"$gt": last[-1][order]}}',
+        "tests/reports/test_long_exports.py -k journal",
+    ),
+    Mutant(
         "a later record rewrites by which protocol was bought",
         "gpuagent/agent/quotes.py",
         "    return replace(quote, expires_at=expires_at, protocol=vendor.protocol)",

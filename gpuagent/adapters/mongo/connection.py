@@ -1,5 +1,6 @@
 """A connection to MongoDB that suits Atlas and serverless instances: schema in place, one deadline per call."""
 
+import atexit
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 from pymongo.read_concern import ReadConcern
+from pymongo.synchronous import monitor
 from pymongo.write_concern import WriteConcern
 
 from gpuagent.adapters.mongo import policy
@@ -71,7 +73,12 @@ class Connection:
             log.warning(self.upgrade)
 
     def close(self) -> None:
+        """Closes the client. The end of the process does not wait for the client's threads."""
         self.client.close()
+        # The driver would join them at exit, and each sleeps for up to half a second before it sees that it is to end.
+        # They are daemons, with nothing left to do.
+        if join_threads := getattr(monitor, "_shutdown_resources", None):
+            atexit.unregister(join_threads)
 
     def databases_beside(self) -> list[str]:
         """The names of the server's other databases that are not its own."""

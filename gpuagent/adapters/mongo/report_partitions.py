@@ -5,7 +5,7 @@ are so no million dicts. Times are milliseconds.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import pymongo
@@ -23,6 +23,7 @@ from gpuagent.adapters.mongo.bson_columns import NO_TIME, BsonColumns, Column, C
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
+from gpuagent.adapters.mongo.report_snapshots import Snapshots
 from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
 from gpuagent.adapters.mongo.statuses import UNFINISHED
 from gpuagent.adapters.mongo.values import Document, cut_off
@@ -287,5 +288,5 @@ def _units_of(value: Any) -> int:
 @contextmanager
 def history(client: MongoClient[Any], database: Database[Document], deadline_s: float) -> Iterator[MongoPartitions]:
     """deadline_s: for the rows of one collection, or one batch of them."""
-    with client.start_session(snapshot=True) as session:
-        yield MongoPartitions(database, session, deadline_s)
+    with ExitStack() as sessions:
+        yield MongoPartitions(database, Snapshots(client, sessions), deadline_s)

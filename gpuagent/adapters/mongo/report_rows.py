@@ -18,6 +18,7 @@ from gpuagent.adapters.mongo import past_jobs
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import ORIGINAL
+from gpuagent.adapters.mongo.report_snapshots import Snapshots, bounded_reading
 from gpuagent.adapters.mongo.statuses import UNFINISHED
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.context import PastJob
@@ -92,12 +93,16 @@ NAMES_MAX = 10_000
 class MongoHistory:
     """Rows of one period, all read as of one moment, whatever is written meanwhile. Raises StoreError."""
 
-    def __init__(self, database: Database[Document], session: ClientSession, deadline_s: float) -> None:
+    def __init__(self, database: Database[Document], snapshots: Snapshots, deadline_s: float) -> None:
         """deadline_s: for the rows of one collection."""
-        self._database, self._session, self._deadline_s = database, session, deadline_s
+        self._database, self._snapshots, self._deadline_s = database, snapshots, deadline_s
         self._opened_at = time.monotonic()
         self._turn = Lock()
         """Of the threads that read chunks of a summary: a session serves one of them at a time."""
+
+    @property
+    def _session(self) -> ClientSession:
+        return self._snapshots.session
 
     @property
     def age_s(self) -> float:
@@ -163,12 +168,12 @@ class MongoHistory:
 
     def _batches(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> Iterator[list[Document]]:
         """The rows, BATCH at a time; no more is read ahead."""
-        with bounded(self._deadline_s):
+        with bounded_reading(self._deadline_s):
             rows = self._database[collection]
             cursor = rows.aggregate(list(pipeline), session=self._session, batchSize=BATCH, allowDiskUse=True)
         with cursor:
             while True:
-                with bounded(self._deadline_s):
+                with bounded_reading(self._deadline_s):
                     batch = list(islice(cursor, BATCH))
                 if not batch:
                     return

@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import merge
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 from bson import ObjectId
 
-from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.report_rows import (
     DECISION,
     JOB,
@@ -20,6 +19,7 @@ from gpuagent.adapters.mongo.report_rows import (
     jobs_of,
     payments_of,
 )
+from gpuagent.adapters.mongo.report_snapshots import SnapshotGoneError
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.core.records import ReportScope
 
@@ -38,19 +38,21 @@ class MongoStreams(MongoHistory):
         """Jobs of all users that were reserved, paid or ended then, in the order in which they were reserved."""
         within = [{name: {"$gte": since, "$lt": until}} for name in TIMES]
         match = {**jobs_in(scope, vendor), "$or": within}
-        return self._batches("jobs", [{"$match": match}, {"$project": JOB}, {"$sort": {"createdAt": 1, "jobId": 1}}])
+        pipeline = [{"$match": match}, {"$project": JOB}, {"$sort": {"createdAt": 1, "jobId": 1}}]
+        return self._in_order("jobs", pipeline, "createdAt", "jobId")
 
     def settled(
         self, scope: ReportScope, time: str, since: datetime, until: datetime, vendor: str = ""
     ) -> Iterator[list[Document]]:
         """Paid jobs of all users in the order of `time`, settledAt or completedAt, which lies in the window."""
         match = {"state": "settled", **jobs_in(scope, vendor), time: {"$gte": since, "$lt": until}}
-        return self._batches("jobs", [{"$match": match}, {"$sort": {time: 1}}, {"$project": JOB}])
+        return self._in_order("jobs", [{"$match": match}, {"$sort": {time: 1}}, {"$project": JOB}], time, "jobId")
 
     def started(self, scope: ReportScope, since: datetime, until: datetime) -> Iterator[list[Document]]:
         """Runs that were started then, oldest first."""
         match = {**runs_in(scope), "createdAt": {"$gte": since, "$lt": until}}
-        return self._batches("runs", [{"$match": match}, {"$project": RUN}, {"$sort": {"createdAt": 1, "runId": 1}}])
+        pipeline = [{"$match": match}, {"$project": RUN}, {"$sort": {"createdAt": 1, "runId": 1}}]
+        return self._in_order("runs", pipeline, "createdAt", "runId")
 
     def answers(self, since: datetime, until: datetime, order: str) -> Iterator[list[Document]]:
         """Decisions of all users that a planner charged for then. order: at, or began, by latencyMs and a second least.
@@ -61,9 +63,8 @@ class MongoStreams(MongoHistory):
         latency = {"$max": [{"$ifNull": ["$data.latencyMs", 0]}, 1000]}
         fields = {**DECISION, "began": {"$subtract": ["$timestamp", latency]}}
         pipeline: list[Mapping[str, Any]] = [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": fields}]
-        return self._batches(
-            "observations", [*pipeline, {"$sort": {"began": 1, "at": 1}}] if order != "at" else pipeline
-        )
+        pipeline += [{"$sort": {"began": 1, "at": 1}}] if order != "at" else []
+        return self._in_order("observations", pipeline, order, "decisionId")
 
     def payments_of(self, job_ids: Sequence[str]) -> list[Document]:
         """The payments of these jobs."""
@@ -84,11 +85,41 @@ class MongoStreams(MongoHistory):
         if not ids:
             return []
         named = {field: {"$in": sorted({ObjectId(text) for text in ids})}, **match}
-        with self._turn, bounded(self._deadline_s):
-            rows = self._database[collection].aggregate(
-                [{"$match": named}, {"$project": fields}], session=self._session
-            )
-            return list(rows)
+        pipeline: list[Mapping[str, Any]] = [{"$match": named}, {"$project": fields}]
+        session = self._session
+        try:
+            return list(self._rows(collection, pipeline))
+        except SnapshotGoneError:
+            self._snapshots.replace(session)
+            return list(self._rows(collection, pipeline))
+
+    def _in_order(
+        self, collection: str, pipeline: Sequence[Mapping[str, Any]], order: str, key: str
+    ) -> Iterator[list[Document]]:
+        """The rows of a pipeline that sorts them by the field `order`, which never changes, BATCH at a time.
+
+        Each row once, by its `key`: where the server gives up the snapshot, those that follow the last one are read as
+        of a later moment.
+        """
+        last: list[Document] = []  # of the rows so far, those of the last place in the order
+        is_later, goes_on = False, True
+        while goes_on:
+            session, read_keys = self._session, {row[key] for row in last}
+            rest = [{"$match": {order: {"$gte": last[-1][order]}}}] if last else []
+            goes_on = not is_later  # a later snapshot that is gone before it gives a row is no way on
+            try:
+                for batch in self._batches(collection, [*pipeline, *rest]):
+                    goes_on = True
+                    if rows := [row for row in batch if row[key] not in read_keys]:
+                        yield rows
+                        last = [row for row in (*last, *rows) if row[order] == rows[-1][order]]
+            except SnapshotGoneError:
+                if not goes_on:
+                    raise
+                self._snapshots.replace(session)
+                is_later = True
+            else:
+                return
 
     def spent(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> int:
         """What settled then, less what came back, and what planners charged, in atomic units; added up in MongoDB."""
@@ -126,11 +157,11 @@ class MongoStreams(MongoHistory):
         """
         jobs = {"jobId": {"$toString": "$_id"}, "state": 1, "status": 1}
         payments = {"_id": 0, "jobId": {"$toString": "$jobId"}, "paid": "$status"}
-        job_rows = self._rows(
-            "jobs", [{"$match": jobs_of(scope)}, {"$sort": {"_id": 1}}, {"$project": {**jobs, "_id": 0}}]
-        )
-        payment_rows = self._rows(
-            "payments", [{"$match": payments_of(scope)}, {"$sort": {"jobId": 1}}, {"$project": payments}]
+        of_jobs = [{"$match": jobs_of(scope)}, {"$sort": {"_id": 1}}, {"$project": {**jobs, "_id": 0}}]
+        of_payments = [{"$match": payments_of(scope)}, {"$sort": {"jobId": 1}}, {"$project": payments}]
+        job_rows, payment_rows = (
+            chain.from_iterable(self._in_order(collection, pipeline, "jobId", "jobId"))
+            for collection, pipeline in (("jobs", of_jobs), ("payments", of_payments))
         )
         for job_id, records in groupby(merge(job_rows, payment_rows, key=_job_id), key=_job_id):
             facts = {name: value for record in records for name, value in record.items()}

@@ -12,7 +12,7 @@ from gpuagent.core.timeline import ENTRIES, EntryKind, TimelineRecord
 from gpuagent.panels.decision import explanation
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.tables import clock_time
-from gpuagent.render.as_json import json_value
+from gpuagent.render.json_value import json_value
 
 TEXT_MAX = 20_000
 PARTS: Mapping[str, str] = {

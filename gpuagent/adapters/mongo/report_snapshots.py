@@ -1,0 +1,54 @@
+"""Snapshots that the rows of a report are read as of. A server keeps one for five minutes, if not set otherwise."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.client_session import ClientSession
+from pymongo.errors import OperationFailure
+
+from gpuagent.adapters.mongo.deadline import bounded
+from gpuagent.errors import StoreError
+
+GONE = {239, 246}
+"""MongoDB's error codes for a snapshot that it has given up, or cannot read from (any more)."""
+log = logging.getLogger(__name__)
+
+
+class SnapshotGoneError(StoreError):
+    """The server does not have the moment any more that the rows were read as of."""
+
+
+class Snapshots:
+    """The snapshot that is read, and later ones where the server gives it up. session: of the newest."""
+
+    def __init__(self, client: MongoClient[Any], sessions: ExitStack) -> None:
+        """sessions: ends them; rows of an earlier one may still be under way when a later one begins."""
+        self._client, self._sessions = client, sessions
+        self.session = self._begun()
+
+    def replace(self, gone: ClientSession) -> None:
+        """Takes a later snapshot in place of one that is gone, unless another stream of rows did so already."""
+        if self.session is gone:
+            log.warning("the rest of the report is as of a later moment: MongoDB keeps one for some minutes only")
+            self.session = self._begun()
+
+    def _begun(self) -> ClientSession:
+        return self._sessions.enter_context(self._client.start_session(snapshot=True))
+
+
+@contextmanager
+def bounded_reading(deadline_s: float) -> Iterator[None]:
+    """bounded(), for reads of a snapshot: raises SnapshotGoneError where it is gone."""
+    with bounded(deadline_s):
+        try:
+            yield
+        except OperationFailure as error:
+            if error.code not in GONE:
+                raise
+            raise SnapshotGoneError(
+                "MongoDB has given up the moment that the report is read as of, try again: it keeps one for "
+                "minSnapshotHistoryWindowInSeconds"
+            ) from error

@@ -1,0 +1,98 @@
+"""Exports that take longer than the server keeps the moment that they are read as of: each row is written once."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from gpuagent import wiring
+from gpuagent.adapters.mongo import report_rows
+from gpuagent.adapters.mongo.connection import Connection
+from gpuagent.adapters.mongo.embedded import last_server
+from gpuagent.adapters.mongo.embedded_secrets import superuser_uri
+from gpuagent.adapters.mongo.report_snapshots import SnapshotGoneError, bounded_reading
+from gpuagent.reports import exports
+from gpuagent.reports.exports import files
+from gpuagent.reports.report import Report
+from gpuagent.wiring import database_on
+from tests.support import big_history, report_history
+from tests.support.eventually import eventually
+
+LATER = "the rest of the report is as of a later moment: MongoDB keeps one for some minutes only"
+
+
+class ForgetfulServer:
+    """A MongoDB server that keeps no moment for longer than until the next one."""
+
+    def __init__(self, superuser: MongoClient[Any]) -> None:
+        self._superuser = superuser
+        superuser.admin.command({"setParameter": 1, "minSnapshotHistoryWindowInSeconds": 0})
+
+    def forget(self) -> None:
+        """Gives up every snapshot that is open."""
+        notes = self._superuser.notes.notes
+        with self._superuser.start_session(snapshot=True) as session:
+
+            def is_gone() -> bool:
+                try:
+                    with bounded_reading(60):
+                        notes.find_one(session=session)
+                except SnapshotGoneError:
+                    return True
+                notes.insert_one({})
+                return False
+
+            eventually(is_gone)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ForgetfulServer, Report]]:
+    folder = tmp_path_factory.mktemp("forgetful")
+    with wiring.start_mongod(folder) as mongod:
+        running = last_server(folder)
+        assert running
+        with MongoClient[Any](superuser_uri(running["port"], folder)) as superuser:
+            connection = Connection(mongod.uri, "long")
+            big_history.write(connection.database, 60)
+            report = report_history.report(database_on(connection), "all", big_history.UNTIL)
+            yield ForgetfulServer(superuser), report
+            connection.close()
+
+
+@pytest.mark.parametrize(("form", "times_lost"), [("journal", 2), ("focus", 1), ("csv", 1)])
+def test_an_export_goes_on_where_its_moment_is_given_up(
+    server: tuple[ForgetfulServer, Report],
+    form: str,
+    times_lost: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    mongod, report = server
+    monkeypatch.setattr(report_rows, "BATCH", 5)
+    monkeypatch.setattr(files, "ROWS", 5)
+    exports.write(report, form, tmp_path / "whole")
+    assert not caplog.messages
+    exports.write(report, form, tmp_path / "resumed", after(2, mongod.forget, times_lost))
+    assert caplog.messages
+    assert set(caplog.messages) == {LATER}
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+
+
+def after(batches: int, act: Callable[[], None], times_max: int) -> Callable[[int], None]:
+    """What counts rows, and acts after every so many batches of them, so many times at most."""
+    counts: list[int] = []
+
+    def count(rows: int) -> None:
+        counts.append(rows)
+        if len(counts) % batches == 0 and len(counts) // batches <= times_max:
+            act()
+
+    return count
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    parts = [path] if path.is_file() else sorted(path.iterdir())
+    return {part.name if path.is_dir() else "": part.read_bytes() for part in parts}
