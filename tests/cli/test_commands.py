@@ -1,6 +1,7 @@
 """The `gpuagent` command: its texts, exit codes and JSON; bad input writes and signs nothing."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -326,3 +327,23 @@ def test_help_is_light() -> None:
     code = f"import sys, gpuagent.cli; sys.exit(str([m for m in {heavy} if m in sys.modules] or 0))"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert process.stderr.strip() == "0"
+
+
+NOTE_EACH_JOIN = """
+from pymongo.periodic_executor import PeriodicExecutor
+
+join = PeriodicExecutor.join
+PeriodicExecutor.join = lambda executor, *timeout: (print("waited for a thread"), join(executor, *timeout))
+from gpuagent.cli import app
+
+app(["run", "list", "--json"])
+"""
+
+
+def test_a_command_does_not_wait_at_its_end_for_threads_that_sleep(world: World) -> None:
+    """MongoDB's driver would: for half a second, in each process that has asked for anything."""
+    command = [sys.executable, "-c", NOTE_EACH_JOIN]
+    process = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, **world.environment}
+    )
+    assert json.loads(process.stdout) == {"runs": [], "next": None}
