@@ -1,7 +1,5 @@
 """The `gpuagent` command. Heavy libraries are imported inside the commands that need them."""
 
-import typer
-
 from gpuagent.cli.alerts import alerts
 from gpuagent.cli.approve import add_run_controls
 from gpuagent.cli.books import books
@@ -10,6 +8,7 @@ from gpuagent.cli.demo import demo
 from gpuagent.cli.doctor import doctor
 from gpuagent.cli.files import file_store
 from gpuagent.cli.fleet import fleet
+from gpuagent.cli.groups import command_group
 from gpuagent.cli.inbox import inbox
 from gpuagent.cli.job import jobs
 from gpuagent.cli.lab import lab
@@ -32,13 +31,7 @@ from gpuagent.cli.vendor import vendors
 from gpuagent.cli.vendor_discovery import add_discovery
 from gpuagent.cli.wallet import wallets
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Buy GPU work within a budget and pay for it with x402.",
-)
+app = command_group("Buy GPU work within a budget and pay for it with x402.")
 add_run_controls(runs)
 add_run_files(runs)
 add_run_explain(runs)

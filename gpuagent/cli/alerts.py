@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
+from gpuagent.cli.groups import command_group
 from gpuagent.errors import BadInput, ConfigError, StoreError
 
 if TYPE_CHECKING:
     from gpuagent.alerts.delivery import DeliverySettings
 
-alerts = typer.Typer(no_args_is_help=True, help="Tell users what they must know: mail, chat, hooks.")
+alerts = command_group("Tell users what they must know: mail, chat, hooks.")
 
 
 @alerts.command("send")

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from gpuagent.cli.common import AsJson, errors_explained, open_database, print_json
+from gpuagent.cli.groups import command_group
 
-file_store = typer.Typer(no_args_is_help=True, help="The store that keeps the files of runs.")
+file_store = command_group("The store that keeps the files of runs.")
 
 
 @file_store.command("sweep")

@@ -14,9 +14,10 @@ from gpuagent.cli.common import (
     print_json,
     user_name,
 )
+from gpuagent.cli.groups import command_group
 from gpuagent.errors import BadInput
 
-inbox = typer.Typer(help="Everything that waits for a user, over all runs.")
+inbox = command_group("Everything that waits for a user, over all runs.", acts_alone=True)
 
 
 @inbox.callback(invoke_without_command=True)

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from gpuagent.cli.common import AsJson, errors_explained, print_json
+from gpuagent.cli.groups import command_group
 from gpuagent.cli.job_options import JobEnv, JobRoot, variables
 from gpuagent.errors import BadInput
 
-jobs = typer.Typer(no_args_is_help=True, help="Job files: what is to run, with which files, and when it is done.")
+jobs = command_group("Job files: what is to run, with which files, and when it is done.")
 File = Annotated[Path, typer.Argument(help="A job file, in YAML or JSON.")]
 
 

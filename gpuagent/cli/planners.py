@@ -17,10 +17,11 @@ from gpuagent.cli.common import (
     open_database,
     print_json,
 )
+from gpuagent.cli.groups import command_group
 from gpuagent.cli.planner_clients import clients_for, planners_named, progress_bars
 from gpuagent.errors import BadInput
 
-planners = typer.Typer(no_args_is_help=True, help="Compare planners, replay their decisions.")
+planners = command_group("Compare planners, replay their decisions.")
 
 Cache = Annotated[Path | None, typer.Option("--cache", help="Where paid answers are kept; default: your data folder.")]
 Limit = Annotated[str, typer.Option("--limit", help="USD that asking planners may cost, such as 0.50.")]

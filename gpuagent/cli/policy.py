@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpuagent.cli.common import AsJson, By, console, errors_explained, open_database, print_json, user_name
+from gpuagent.cli.groups import command_group
 from gpuagent.cli.policy_budget import budgets
 from gpuagent.errors import BadInput
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from gpuagent.core.policy import Halt, Policy
     from gpuagent.wiring import Database
 
-policies = typer.Typer(no_args_is_help=True, help="The owner's limits on what may be paid, and the kill switch.")
+policies = command_group("The owner's limits on what may be paid, and the kill switch.")
 policies.add_typer(budgets, name="budget")
 
 Why = Annotated[str, typer.Option(help="The reason; needed to allow more than before.")]

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuagent.cli.common import AsJson, By, console, errors_explained, open_database, print_json, user_name
+from gpuagent.cli.groups import command_group
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
     from gpuagent.core.policy import Policy
     from gpuagent.wiring import Database
 
-budgets = typer.Typer(no_args_is_help=True, help="What a tag's or a user's runs may spend in a calendar month.")
+budgets = command_group("What a tag's or a user's runs may spend in a calendar month.")
 
 
 @budgets.command("list")

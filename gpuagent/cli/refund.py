@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuagent.cli.common import AsJson, By, console, errors_explained, open_database, print_json, user_name
+from gpuagent.cli.groups import command_group
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from gpuagent.core.ports import Node
     from gpuagent.wiring import Database
 
-refunds = typer.Typer(no_args_is_help=True, help="What vendors paid back, and what they say that they owe.")
+refunds = command_group("What vendors paid back, and what they say that they owe.")
 FromBlock = Annotated[int | None, typer.Option(min=0, help="Look from an earlier block than the first run's.")]
 
 

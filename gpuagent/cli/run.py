@@ -22,6 +22,7 @@ from gpuagent.cli.common import (
     open_database,
     print_json,
 )
+from gpuagent.cli.groups import command_group
 from gpuagent.cli.job_options import JobEnv, JobFile, JobRoot, read_job
 from gpuagent.cli.watch import following
 from gpuagent.core.units import parse_seconds
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from gpuagent.core.model import Run
     from gpuagent.wiring import Agent, Database
 
-runs = typer.Typer(no_args_is_help=True, help="Start runs, tick them, show them.")
+runs = command_group("Start runs, tick them, show them.")
 
 
 @runs.command("start")

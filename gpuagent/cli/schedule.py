@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from gpuagent.cli.common import AsJson
+from gpuagent.cli.groups import command_group
 from gpuagent.cli.schedule_exit import error_code, finish, finish_early
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError
 
@@ -22,7 +23,7 @@ KEEP, KEEP_DAYS = "SCHEDULE_KEEP", "SCHEDULE_KEEP_DAYS"
 """How many executed copies are kept, and for how long, where a start does not say."""
 
 
-schedules = typer.Typer(no_args_is_help=True, help="Execute notebooks unattended, for systemd, cron and clusters.")
+schedules = command_group("Execute notebooks unattended, for systemd, cron and clusters.")
 
 
 class PairedOptions(TyperCommand):

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, print_json
+from gpuagent.cli.groups import command_group
 from gpuagent.cli.vendor import conformance
 from gpuagent.errors import ConfigError
 
 NEEDED = ("uvicorn", "web3", "prometheus_client", "docker")
 
-seller = typer.Typer(help="Sell GPU jobs for x402: run what others pay for, on this machine.")
+seller = command_group("Sell GPU jobs for x402: run what others pay for, on this machine.", acts_alone=True)
 ConfigFile = Annotated[Path, typer.Option("--config", help="The seller's configuration (docs/selling.md).")]
 CONFIG = Path("seller.yaml")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
+from gpuagent.cli.groups import command_group
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from gpuagent.core.listings import Declaration
     from gpuagent.doctor.probe import ConformanceResult
 
-vendors = typer.Typer(no_args_is_help=True, help="The vendors that the agent may buy from.")
+vendors = command_group("The vendors that the agent may buy from.")
 
 
 @vendors.command("seed")

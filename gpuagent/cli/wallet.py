@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gpuagent.cli.common import AsJson, errors_explained, print_json
+from gpuagent.cli.groups import command_group
 from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
 
 NewFile = Annotated[Path, typer.Argument(help="The keystore to write; the file must not exist yet.")]
 
-wallets = typer.Typer(
-    no_args_is_help=True,
-    help="The wallet that pays. `new` and `import` write its key to a file that a password opens; the password is "
+wallets = command_group(
+    "The wallet that pays. `new` and `import` write its key to a file that a password opens; the password is "
     "read from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or prompted for.",
 )
 
