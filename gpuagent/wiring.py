@@ -157,6 +157,13 @@ def open_database(settings: "Settings", place: "Place | None" = None) -> Iterato
         yield database_on(connection)
 
 
+def load_reports() -> None:
+    """Import what open_database() and a report's reads need, which is else imported where it is first used."""
+    import gpuagent.adapters.mongo.connection
+    import gpuagent.adapters.mongo.queries
+    import gpuagent.adapters.mongo.report_partitions  # noqa: F401
+
+
 def database_on(connection: "Connection") -> Database:
     """The database at the end of an open connection, which the caller closes."""
     from gpuagent.adapters.mongo.archives import MongoArchives
