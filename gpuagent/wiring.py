@@ -159,9 +159,16 @@ def open_database(settings: "Settings", place: "Place | None" = None) -> Iterato
 
 def load_reports() -> None:
     """Import what open_database() and a report's reads need, which is else imported where it is first used."""
-    import gpuagent.adapters.mongo.connection
-    import gpuagent.adapters.mongo.queries
-    import gpuagent.adapters.mongo.report_partitions  # noqa: F401
+    from gpuagent.adapters.mongo import (  # noqa: F401
+        archives,
+        connection,
+        ledgers,
+        queries,
+        reads,
+        report_partitions,
+        run_files,
+        store,
+    )
 
 
 def database_on(connection: "Connection") -> Database:

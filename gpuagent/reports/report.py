@@ -12,7 +12,6 @@ import pandas as pd
 
 from gpuagent.core.belief import PAST_JOBS_MAX
 from gpuagent.core.months import BudgetShare
-from gpuagent.core.ports import Node
 from gpuagent.core.records import ReportScope
 from gpuagent.core.text import is_web_url
 from gpuagent.errors import BadInput
@@ -30,6 +29,7 @@ from gpuagent.reports.stream import ExportStream
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 if TYPE_CHECKING:
+    from gpuagent.core.ports import Node
     from gpuagent.settings import Settings
     from gpuagent.wiring import Database
 
@@ -217,7 +217,7 @@ def make_report(
     database: "Database",
     network: str,
     now: float,
-    open_chain: Callable[[], AbstractContextManager[Node]] | None = None,
+    open_chain: Callable[[], AbstractContextManager["Node"]] | None = None,
     fresh: bool = False,
 ) -> Report:
     """A report of an open database. now: Unix seconds. open_chain: the chain to hold the ledger against, if any.
