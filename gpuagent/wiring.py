@@ -157,6 +157,20 @@ def open_database(settings: "Settings", place: "Place | None" = None) -> Iterato
         yield database_on(connection)
 
 
+def load_reports() -> None:
+    """Import what open_database() and a report's reads need, which is else imported where it is first used."""
+    from gpuagent.adapters.mongo import (  # noqa: F401
+        archives,
+        connection,
+        ledgers,
+        queries,
+        reads,
+        report_partitions,
+        run_files,
+        store,
+    )
+
+
 def database_on(connection: "Connection") -> Database:
     """The database at the end of an open connection, which the caller closes."""
     from gpuagent.adapters.mongo.archives import MongoArchives

@@ -18,7 +18,7 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.money import usd
 from gpuagent.core.policy import Halt
-from gpuagent.core.transitions import phase
+from gpuagent.core.run_state import phase
 from gpuagent.core.work import Completed, Failed
 
 

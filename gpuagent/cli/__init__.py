@@ -15,6 +15,7 @@ from gpuagent.cli.lab import lab
 from gpuagent.cli.mcp import mcp
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policy import policies
+from gpuagent.cli.process import leaving
 from gpuagent.cli.refund import refunds
 from gpuagent.cli.report import report
 from gpuagent.cli.run import runs
@@ -53,3 +54,9 @@ app.add_typer(wallets, name="wallet")
 app.add_typer(schedules, name="schedule")
 for command in (lab, console, serve, mcp, fleet, report, doctor, demo, up, books):
     app.command()(command)
+
+
+def main() -> None:
+    """The process of a command."""
+    with leaving():
+        app()

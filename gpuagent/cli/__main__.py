@@ -1,5 +1,5 @@
 """`python -m gpuagent.cli`."""
 
-from gpuagent.cli import app
+from gpuagent.cli import main
 
-app()
+main()

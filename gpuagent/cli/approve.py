@@ -71,7 +71,7 @@ def run_cancel(run_id: RunId, why: Why, by: By = "", as_json: AsJson = False) ->
 
 
 def _print(run: "Run", message: str, as_json: bool) -> None:
-    from gpuagent.core.transitions import phase
+    from gpuagent.core.run_state import phase
 
     if as_json:
         print_json({"run": run.run_id, "status": run.status.value, "phase": phase(run).value, "said": message})

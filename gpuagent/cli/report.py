@@ -1,5 +1,6 @@
 """`gpuagent report`: what was spent, on what, and what of it was wasted; as a page, tables, a journal or FOCUS."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gpuagent.cli.common import AsJson, errors_explained, print_json
+from gpuagent.cli.process import loading
 from gpuagent.errors import BadInput, ConfigError, StoreError
 
 if TYPE_CHECKING:
@@ -46,25 +48,30 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Report what was spent, wasted and learned: one offline page, tables, a double-entry journal or FOCUS 1.2."""
-    from gpuagent.render.progress import counted_rows
-
-    with errors_explained():
+    with errors_explained(), ExitStack() as until_end:
         if form not in EXTENSIONS:
             raise BadInput(f"no format {form!r}; there are: {', '.join(EXTENSIONS)}")
         if out == STDOUT and (as_json or not EXTENSIONS[form]):
             raise BadInput(f"--out -: {'--json goes there already' if as_json else f'{form} is a folder of files'}")
         try:
-            from gpuagent.reports import exports
-            from gpuagent.reports.report import ReportRequest, open_report
+            with loading():
+                from gpuagent import wiring
+                from gpuagent.reports import exports
+                from gpuagent.reports.report import ReportRequest, opened_report
+
+                wiring.load_reports()
         except ModuleNotFoundError as error:
             raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
+
+        from gpuagent.render.progress import counted_rows
 
         request = ReportRequest(period, user, tag, vendor, currency, rate, server, by)
         if form != "html" and request.by != ReportRequest().by:
             raise BadInput(f"--by {by} groups the page alone, and {form} has each purchase: leave --by out")
         if keep and (form != "html" or out or as_json):
             raise BadInput("--keep writes no file and prints no figures: leave --format, --out and --json out")
-        finished = open_report(request, chain=chain and form == "html" and not keep, fresh=fresh)
+        held_to_chain = chain and form == "html" and not keep
+        finished = until_end.enter_context(opened_report(request, chain=held_to_chain, fresh=fresh))
         if finished.nothing:
             typer.echo(finished.nothing, err=True)
         if out == STDOUT:

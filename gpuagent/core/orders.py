@@ -11,14 +11,16 @@ from functools import lru_cache
 from typing import Any
 
 from gpuagent.core.model import Quote
+from gpuagent.core.text import canonical
 from gpuagent.core.work import Checkpoint, FileEntry
-from gpuagent.core.workload import COUNT_VARIABLE, INDEX_VARIABLE, canonical
 
 WORKLOAD, FILES, CHECKPOINT, CANCEL = "workload", "files", "checkpoint", "cancel"
 """What a vendor may say that it accepts: a workload at all, files both ways, a checkpoint, the end of a job."""
 ACCEPTS = (WORKLOAD, FILES, CHECKPOINT, CANCEL)
 CREDIT = "credit"
 """Beside those: the protocol's vendors keep what is left of a cancelled job on a balance, and the job's news say so."""
+INDEX_VARIABLE, COUNT_VARIABLE = "GPUAGENT_JOB_INDEX", "GPUAGENT_JOB_COUNT"
+"""The variables of a job of a run with several: which it is, from 0, and how many there are."""
 INLINE_MAX = 64 * 1024
 """Bytes of an input that travels within the order. Larger ones go before it, to vendors that take files."""
 INLINE_TOTAL_MAX = 2**20

@@ -12,7 +12,7 @@ from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Ru
 from gpuagent.core.money import show_usd
 from gpuagent.core.months import UTC_NAME, BudgetKey, MonthBudget
 from gpuagent.core.rules import ANY_VENDOR, RULES
-from gpuagent.core.transitions import ends_its_vendor
+from gpuagent.core.run_state import ends_its_vendor
 from gpuagent.errors import BadInput
 
 DAY_S = 86_400.0

@@ -7,8 +7,8 @@ from typing import Any
 
 from gpuagent.core.model import Vendor
 from gpuagent.core.rules import ANY_VENDOR, TRUSTED_VENDORS
-from gpuagent.core.text import clean
-from gpuagent.core.workload import Input, Workload, canonical, from_canonical
+from gpuagent.core.text import canonical, clean
+from gpuagent.core.workload import Input, Workload, from_canonical
 
 SHOWN_MAX = 400
 """Characters of a command or of setup."""

@@ -1,5 +1,6 @@
-"""Untrusted text made safe to store and show, and what a user signs an order with."""
+"""Untrusted text made safe to store and show, what a user signs an order with, and JSON as the one text of a value."""
 
+import json
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -20,6 +21,11 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?", re.ASCII)
 NAME_MAX, WHY_MAX = 100, 500
 SECRET_MIN = 8
 """Characters: a shorter secret is an ordinary word in a text, such as the "none" of a local server."""
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value: sorted, compact, in characters as they are."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def clean(text: str, limit: int = TEXT_MAX) -> str:

@@ -66,7 +66,6 @@ from gpuagent.core.model import (
     Cause,
     Job,
     Ordered,
-    Phase,
     Reserved,
     Run,
     RunStatus,
@@ -74,6 +73,7 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.orders import CANCEL, has_inputs
+from gpuagent.core.run_state import ends_its_vendor
 from gpuagent.core.verdict import blamed, excused, is_enough
 from gpuagent.core.work import (
     Collecting,
@@ -170,36 +170,11 @@ def has_open_job(run: Run) -> bool:
     return any(map(is_open, run.jobs))
 
 
-def ends_its_vendor(job: Job, vendor_id: str) -> bool:
-    """Whether the run pays this vendor no more, because of what became of this job there."""
-    match job:
-        case (
-            Settled(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by=""))
-            | Authorized(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by=""))
-        ):
-            return job.quote.vendor_id == vendor_id
-    return False
-
-
 def is_over(run: Run) -> bool:
     """True when the run has ended, no money is undecided and no vendor is to be told: no step is due ever again."""
     if run.status is RunStatus.RUNNING or budget.held(run):
         return False
     return not any(isinstance(step, Stop | Supersede) for job in run.jobs for step in _steps_for(run, job, now=0))
-
-
-def phase(run: Run) -> Phase:
-    if run.status is RunStatus.COMPLETED:
-        return Phase.SUCCESS
-    if run.status is RunStatus.FAILED:
-        return Phase.FAILED
-    if any(isinstance(job, Reserved) and job.unapproved for job in run.jobs):
-        return Phase.APPROVAL
-    if any(isinstance(job, Reserved) or (isinstance(job, Authorized) and job.work is None) for job in run.jobs):
-        return Phase.EXECUTING
-    if any(isinstance(job, Ordered) and isinstance(job.work, Owed | Underway | Collecting) for job in run.jobs):
-        return Phase.WAITING
-    return Phase.WAITING if run.wait_until else Phase.PLANNING
 
 
 def find_job(run: Run, job_id: str) -> Job:

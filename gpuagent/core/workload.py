@@ -4,7 +4,6 @@ It is the job file as a value. Its canonical JSON, and the SHA-256 of that, are 
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
@@ -26,7 +25,9 @@ from pydantic import (
 )
 
 from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
+from gpuagent.core.orders import COUNT_VARIABLE, INDEX_VARIABLE
 from gpuagent.core.paths import path_problem, twins
+from gpuagent.core.text import canonical
 from gpuagent.core.units import parse_duration, parse_size
 
 METRICS = "metrics.jsonl"
@@ -35,8 +36,6 @@ PROGRESS = "progress.json"
 """The file in the checkpoint's folder with the program's own word on how far it reaches: {"fraction": 0.47}."""
 RESUME_VARIABLE = "GPUAGENT_RESUME"
 """The variable of a job that names the folder with the checkpoint to go on from; unset for a first start."""
-INDEX_VARIABLE, COUNT_VARIABLE = "GPUAGENT_JOB_INDEX", "GPUAGENT_JOB_COUNT"
-"""The variables of a job of a run with several: which it is, from 0, and how many there are."""
 FILES_MAX = 1_000
 ENV_MAX = 200
 TEXT_MAX = 64_000
@@ -365,11 +364,6 @@ class Workload(JobPart):
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.canonical.encode()).hexdigest()
-
-
-def canonical(value: object) -> str:
-    """The one JSON text of a value: sorted, compact, in characters as they are."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,8 @@ from functools import partial
 from threading import Thread
 
 from gpuagent import settings, wiring
-from gpuagent.core.transitions import is_over, phase
+from gpuagent.core.run_state import phase
+from gpuagent.core.transitions import is_over
 from gpuagent.errors import ConfigError
 from gpuagent.fleet.worker import Leasing, Turn, Worker
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
-
-from pydantic.alias_generators import to_camel
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from gpuagent.core.money import show_usd
 from gpuagent.core.status import planner_label
 from gpuagent.planbench.labels import planner_note
 from gpuagent.planbench.statistics import Interval, bootstrap, wilson
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +43,15 @@ def measure_arms(runs: Iterable[Mapping[str, Any]], tag: str = "") -> list[Arm]:
 
 def arms_json(arms: Iterable[Arm]) -> dict[str, Any]:
     """Shares and intervals as numbers; spend and plannerCost are means, in atomic units."""
+    from pydantic.alias_generators import to_camel
+
     return {"arms": [{to_camel(key): value for key, value in asdict(arm).items()} for arm in arms]}
 
 
-def arms_table(arms: Sequence[Arm]) -> Table:
+def arms_table(arms: Sequence[Arm]) -> "Table":
+    from rich.markup import escape
+    from rich.table import Table
+
     note = planner_note(arm.planner for arm in arms)
     table = Table(box=None, pad_edge=False, caption=note or None, caption_justify="left")
     for column in ("planner", "runs", "ended", "completed (95 %)", "spend a run (95 %)", "of budget", "planner cost"):

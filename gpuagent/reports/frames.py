@@ -172,9 +172,12 @@ def frame(rows: Iterable[Row] | Frame, columns: Mapping[str, str]) -> Frame:
 def _typed(rows: list[Row] | Frame, columns: Mapping[str, str]) -> Frame:
     if not len(rows):
         return _empty(tuple(columns.items())).copy()
-    table = pd.DataFrame(rows, columns=list(columns))
     # All at once: to set the columns of a frame one by one takes longer than to make them.
-    return pd.DataFrame({name: _column(table[name], kind) for name, kind in columns.items()}, copy=False)
+    if isinstance(rows, pd.DataFrame):
+        table = rows if list(rows) == list(columns) else rows.reindex(columns=list(columns))
+        return pd.DataFrame({name: _column(table[name], kind) for name, kind in columns.items()}, copy=False)
+    values = {name: _values([row.get(name, np.nan) for row in rows], kind) for name, kind in columns.items()}
+    return pd.DataFrame(values, copy=False)
 
 
 @cache
@@ -182,8 +185,22 @@ def _empty(columns: tuple[tuple[str, str], ...]) -> Frame:
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in columns})
 
 
+def _values(values: list[Any], kind: str) -> Any:
+    """The values of rows as an array: pandas would first guess of what kind they are, which takes longer."""
+    match kind:
+        case "str":
+            return pd.array(["" if value is None or value != value else str(value) for value in values], dtype="str")
+        case "int64":
+            return np.array([0 if value is None or value != value else value for value in values], kind)
+        case "object":
+            return pd.Series(values, dtype=kind).array
+        case _ if kind == TIME:
+            return pd.DatetimeIndex(values, dtype=TIME).array
+    return np.array(values, "object").astype(kind)
+
+
 def _column(values: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
-    if values.dtype == kind and kind != "str":
+    if values.dtype == kind and not (kind == "str" and values.hasnans):
         return values
     if kind == TIME:
         return pd.to_datetime(values, utc=True).astype(TIME)

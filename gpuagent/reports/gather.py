@@ -16,7 +16,8 @@ import pandas as pd
 from gpuagent.core.records import ReportScope
 from gpuagent.reports.chunks import Chunk, Chunks
 from gpuagent.reports.counts import Counting, Counts, Sums
-from gpuagent.reports.figures.summary import Rows, Summary, added, decoded, encoded, summarise
+from gpuagent.reports.figures.kept_summaries import decoded, encoded
+from gpuagent.reports.figures.summary import Rows, Summary, added, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.signatures import Signatures

@@ -6,17 +6,27 @@ from hashlib import sha256
 from typing import Any
 
 
-def packed(content: Any, form: int) -> bytes:
-    """The content, of what JSON has. form: the number of its format."""
-    text = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1)
-    return _head(text, form) + text
+def packed(content: Any, form: int, numbers: bytes = b"") -> bytes:
+    """The content, of what JSON has, and numbers as they are. form: the number of its format."""
+    body = zlib.compress(json.dumps(content, separators=(",", ":")).encode(), 1) + numbers
+    return _head(body, form) + body
 
 
 def unpacked(kept: bytes, form: int) -> Any:
     """The content; None for one of another format, or of which only a part was written."""
-    head = len(_head(b"", form))
-    return json.loads(zlib.decompress(kept[head:])) if kept[:head] == _head(kept[head:], form) else None
+    parts = unpacked_parts(kept, form)
+    return parts and parts[0]
 
 
-def _head(text: bytes, form: int) -> bytes:
-    return f"{form}:{sha256(text).hexdigest()}:".encode()
+def unpacked_parts(kept: bytes, form: int) -> tuple[Any, bytes] | None:
+    """The same beside its numbers."""
+    length = len(_head(b"", form))
+    head, body = kept[:length], kept[length:]
+    if not head.startswith(f"{form}:".encode()) or head != _head(body, form):
+        return None
+    text = zlib.decompressobj()
+    return json.loads(text.decompress(body)), text.unused_data
+
+
+def _head(body: bytes, form: int) -> bytes:
+    return f"{form}:{sha256(body).hexdigest()}:".encode()

@@ -152,9 +152,8 @@ class _Details:
     def _runs_of(self, run_ids: Iterable[str]) -> Frame:
         """These runs in this order."""
         order = list(run_ids)
-        table = frame(self.rows.runs_of(order), RUNS)
-        places = {run_id: place for place, run_id in enumerate(order)}
-        return table.sort_values("runId", key=lambda names: names.map(places), ignore_index=True)
+        by_id = {row["runId"]: row for row in self.rows.runs_of(order)}
+        return frame((by_id[run_id] for run_id in order if run_id in by_id), RUNS)
 
     def _purchases(self, table: Frame) -> Frame:
         """All purchases of these runs, the first reserved first."""

@@ -1,9 +1,8 @@
 """One report: its period, its scope and its figures. open_report() makes one."""
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -13,7 +12,6 @@ import pandas as pd
 
 from gpuagent.core.belief import PAST_JOBS_MAX
 from gpuagent.core.months import BudgetShare
-from gpuagent.core.ports import Node
 from gpuagent.core.records import ReportScope
 from gpuagent.core.text import is_web_url
 from gpuagent.errors import BadInput
@@ -31,6 +29,7 @@ from gpuagent.reports.stream import ExportStream
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 if TYPE_CHECKING:
+    from gpuagent.core.ports import Node
     from gpuagent.settings import Settings
     from gpuagent.wiring import Database
 
@@ -67,7 +66,7 @@ class ReportRequest:
 class Report:
     """The data of a report. Amounts in atomic units, times UTC. made_at: when the database was read.
 
-    open_rows: opens the database anew, for what is read when it is asked for.
+    open_rows: opens rows of the database, for what is read when it is asked for.
     original_runs: the number of runs of the original system, which are left out everywhere.
     month_budgets: of the policy in force, with what is used of each while the report is made.
     fresh: what was kept of earlier reports is not believed. count: is called with the rows that the overview reads.
@@ -191,18 +190,13 @@ class Report:
         """Purchases of the period that fell through before they were paid."""
         return spend.unpaid_in(self.frames.purchases, *self._window)
 
-    @property
+    @cached_property
     def nothing(self) -> str:
-        """That nothing of what was asked for is in the period, in words; "" where something is."""
+        """That nothing of what was asked for is in the period as of when it is first asked, in words; else ""."""
         filters = [f"{name} {value}" for name in ("user", "tag", "vendor") if (value := getattr(self.request, name))]
-        since, until, vendor = self.period.since, self.period.until, self.request.vendor
+        window, vendor = (self.period.since, self.period.until), self.request.vendor
         with self.open_rows() as rows:
-            batches = itertools.chain(
-                rows.settled(self.scope, "settledAt", since, until, vendor),
-                () if vendor else rows.started(self.scope, since, until),
-                () if filters else rows.answers(since, until, "at"),
-            )
-            if any(batches):
+            if rows.happened(self.scope, *window, vendor) or (not filters and rows.answered(*window)):
                 return ""
         scope = f" of {', '.join(filters)}" if filters else ""
         return f"Nothing{scope} was started or paid in {self.period.description}."
@@ -223,13 +217,10 @@ def make_report(
     database: "Database",
     network: str,
     now: float,
-    open_chain: Callable[[], AbstractContextManager[Node]] | None = None,
-    reopen: OpenRows | None = None,
+    open_chain: Callable[[], AbstractContextManager["Node"]] | None = None,
     fresh: bool = False,
 ) -> Report:
     """A report of an open database. now: Unix seconds. open_chain: the chain to hold the ledger against, if any.
-
-    reopen: for a report that outlives the database, opens its rows again.
 
     network: CAIP-2; money of a test network is never added to another's. Raises BadInput, StoreError.
     """
@@ -237,7 +228,6 @@ def make_report(
     period = parse_period(request.period, made_at)
     display = parse_display(request.currency, request.rate)
     check_server(request.server)
-    open_rows = reopen or database.reads.history
     with database.reads.history() as rows:
         _check_filters(request, rows)
         original_runs = rows.original_runs()
@@ -245,7 +235,9 @@ def make_report(
     if open_chain:
         chain = attention.check_chain(database.ledgers, open_chain)
     month_budgets = database.reads.budget_shares(network, now)
-    return Report(request, period, display, network, made_at, chain, open_rows, original_runs, month_budgets, fresh)
+    return Report(
+        request, period, display, network, made_at, chain, database.reads.history, original_runs, month_budgets, fresh
+    )
 
 
 def _check_filters(request: ReportRequest, rows: ReportRows) -> None:
@@ -264,12 +256,13 @@ def _examples(value: str, names: Sequence[str]) -> str:
     return ", ".join(examples) + (" and others" if len(names) > len(examples) else "") if names else "none yet"
 
 
-def open_report(
+@contextmanager
+def opened_report(
     request: ReportRequest, settings: "Settings | None" = None, chain: bool = True, fresh: bool = False
-) -> Report:
-    """A report of the user's MongoDB, or of an embedded one. chain: hold the ledger against the chain, if there is one.
+) -> Iterator[Report]:
+    """A report of the user's MongoDB, or of an embedded one, which stays open until the block ends.
 
-    fresh: what was kept of earlier reports is not believed.
+    chain: hold the ledger against the chain, if there is one. fresh: what was kept of earlier reports is not believed.
 
     Raises BadInput, ConfigError, StoreError.
     """
@@ -284,7 +277,19 @@ def open_report(
     check_server(request.server)
     with wiring.open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
-        return make_report(request, database, configured.network, now, open_chain, lambda: _rows_of(configured), fresh)
+        yield make_report(request, database, configured.network, now, open_chain, fresh=fresh)
+
+
+def open_report(request: ReportRequest, settings: "Settings | None" = None) -> Report:
+    """A report of the same, held against the chain, which opens the database anew for whatever is asked of it.
+
+    Raises BadInput, ConfigError, StoreError.
+    """
+    from gpuagent import settings as environment
+
+    configured = settings or environment.read()
+    with opened_report(request, configured) as report:
+        return replace(report, open_rows=lambda: _rows_of(configured))
 
 
 @contextmanager

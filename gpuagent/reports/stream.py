@@ -54,6 +54,14 @@ class StreamedRows(ReportRows, Protocol):
         """Decisions that a planner charged for, of all networks, in the order in which they were made or began."""
         ...
 
+    def happened(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> bool:
+        """Whether a job was paid then, or, of all vendors, a run was started."""
+        ...
+
+    def answered(self, since: datetime, until: datetime) -> bool:
+        """Whether a planner charged for a decision then, on any network."""
+        ...
+
     def payments_of(self, job_ids: Sequence[str]) -> Sequence[Row]: ...
 
     def runs_named(self, scope: ReportScope, run_ids: Sequence[str]) -> Sequence[Row]:

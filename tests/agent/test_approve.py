@@ -11,7 +11,8 @@ from gpuagent.agent.approve import approve, cancel, reject
 from gpuagent.core.events import PaymentAuthorized
 from gpuagent.core.model import Cause, Phase, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import UNIT
-from gpuagent.core.transitions import apply, phase
+from gpuagent.core.run_state import phase
+from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, IllegalTransition
 from gpuagent.tick import step
 from tests.conftest import SafetyNote

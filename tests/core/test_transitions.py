@@ -54,7 +54,8 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.observations import observations_of
-from gpuagent.core.transitions import apply, is_over, next_steps, phase
+from gpuagent.core.run_state import phase
+from gpuagent.core.transitions import apply, is_over, next_steps
 from gpuagent.core.work import Collecting, Completed, Failed, FileKind, JobEnding, JobFile, Owed, Underway
 from gpuagent.core.work_transitions import next_work
 from gpuagent.errors import BudgetExceeded, IllegalTransition

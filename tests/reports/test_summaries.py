@@ -14,8 +14,9 @@ from gpuagent.adapters.mongo.report_partitions import MongoPartitions
 from gpuagent.core.credits import Credit, CreditKind
 from gpuagent.core.records import Incoming, Refund
 from gpuagent.reports import gather
-from gpuagent.reports.figures import summary
-from gpuagent.reports.figures.summary import added, decoded, encoded
+from gpuagent.reports.figures import kept_summaries
+from gpuagent.reports.figures.kept_summaries import decoded, encoded
+from gpuagent.reports.figures.summary import Summary, added
 from gpuagent.reports.kept import packed
 from gpuagent.reports.partitions import LEAVES, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.wiring import Database
@@ -51,7 +52,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     keep = gather.Gathering._keep
 
-    def counted(self: gather.Gathering, rows: Any, part: Partition, signature: str, whole: summary.Summary) -> None:
+    def counted(self: gather.Gathering, rows: Any, part: Partition, signature: str, whole: Summary) -> None:
         names.append(part.name)
         keep(self, rows, part, signature, whole)
 
@@ -128,7 +129,7 @@ def test_half_a_summary_or_one_of_another_format_is_not_believed(
         assert report_history.report(db, "all").headlines == whole
         assert made == [document["_id"].split("|")[1]]
         made.clear()
-    monkeypatch.setattr(summary, "FORMAT", summary.FORMAT + 1)
+    monkeypatch.setattr(kept_summaries, "FORMAT", kept_summaries.FORMAT + 1)
     assert report_history.report(db, "all").headlines == whole
     parts = database.report_summaries.count_documents(PARTITIONS)
     assert len(made) == parts

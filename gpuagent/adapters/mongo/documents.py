@@ -24,7 +24,7 @@ from gpuagent.core.model import (
     Settles,
     Vendor,
 )
-from gpuagent.core.transitions import phase
+from gpuagent.core.run_state import phase
 
 
 def run_fields(run: Run, at: float) -> Document:

@@ -45,7 +45,7 @@ class MongoStreams(MongoHistory):
         self, scope: ReportScope, time: str, since: datetime, until: datetime, vendor: str = ""
     ) -> Iterator[list[Document]]:
         """Paid jobs of all users in the order of `time`, settledAt or completedAt, which lies in the window."""
-        match = {"state": "settled", **jobs_in(scope, vendor), time: {"$gte": since, "$lt": until}}
+        match = settled_in(scope, time, since, until, vendor)
         return self._in_order("jobs", [{"$match": match}, {"$sort": {time: 1}}, {"$project": JOB}], time, "jobId")
 
     def started(self, scope: ReportScope, since: datetime, until: datetime) -> Iterator[list[Document]]:
@@ -59,12 +59,25 @@ class MongoStreams(MongoHistory):
 
         Those of other networks are among them: runs_named() tells.
         """
-        match = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": {"$gte": since, "$lt": until}}
+        match = answers_in(since, until)
         latency = {"$max": [{"$ifNull": ["$data.latencyMs", 0]}, 1000]}
         fields = {**DECISION, "began": {"$subtract": ["$timestamp", latency]}}
         pipeline: list[Mapping[str, Any]] = [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": fields}]
         pipeline += [{"$sort": {"began": 1, "at": 1}}] if order != "at" else []
         return self._in_order("observations", pipeline, order, "decisionId")
+
+    def happened(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> bool:
+        """Whether a job was paid then, or, of all vendors, a run was started."""
+        runs = {**runs_in(scope), "createdAt": {"$gte": since, "$lt": until}}
+        paid = settled_in(scope, "settledAt", since, until, vendor)
+        return self._has("jobs", paid) or (not vendor and self._has("runs", runs))
+
+    def answered(self, since: datetime, until: datetime) -> bool:
+        """Whether a planner charged for a decision then, on any network."""
+        return self._has("observations", answers_in(since, until))
+
+    def _has(self, collection: str, match: Mapping[str, Any]) -> bool:
+        return any(self._rows(collection, [{"$match": match}, {"$limit": 1}, {"$project": {"_id": 1}}]))
 
     def payments_of(self, job_ids: Sequence[str]) -> list[Document]:
         """The payments of these jobs."""
@@ -123,14 +136,12 @@ class MongoStreams(MongoHistory):
 
     def spent(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> int:
         """What settled then, less what came back, and what planners charged, in atomic units; added up in MongoDB."""
-        window = {"$gte": since, "$lt": until}
-        jobs = {"state": "settled", **jobs_in(scope, vendor), "settledAt": window}
+        jobs = settled_in(scope, "settledAt", since, until, vendor)
         cost = self._sum("jobs", jobs, atomic("$actualCost"), {"userId": scope.user} if scope.user else {})
         cost -= self._came_back(jobs, {"userId": scope.user} if scope.user else {})
         if vendor:
             return cost
-        asked = {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": window}
-        return cost + self._sum("observations", asked, "$data.cost", runs_in(scope))
+        return cost + self._sum("observations", answers_in(since, until), "$data.cost", runs_in(scope))
 
     def _sum(self, collection: str, match: Document, amount: Any, runs: Document) -> int:
         """The sum over what matches. runs: what matches the runs that count, {} for all."""
@@ -182,6 +193,16 @@ def jobs_in(scope: ReportScope, vendor: str = "") -> Document:
     tag: Document = {"tags": scope.tag} if scope.tag else {}
     bought: Document = {"vendorId": vendor} if vendor else {}
     return {"quote.network": scope.network, "createdAt": {"$lt": scope.until}, **tag, **bought}
+
+
+def settled_in(scope: ReportScope, time: str, since: datetime, until: datetime, vendor: str = "") -> Document:
+    """What matches its paid jobs whose `time`, settledAt or completedAt, lies in the window."""
+    return {"state": "settled", **jobs_in(scope, vendor), time: {"$gte": since, "$lt": until}}
+
+
+def answers_in(since: datetime, until: datetime) -> Document:
+    """What matches decisions of the window that a planner charged for."""
+    return {"type": "agent_reasoning", "data.cost": {"$gt": 0}, "timestamp": {"$gte": since, "$lt": until}}
 
 
 def runs_in(scope: ReportScope) -> Document:

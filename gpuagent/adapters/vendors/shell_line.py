@@ -5,7 +5,8 @@ import re
 import shlex
 
 from gpuagent.core.orders import order_files
-from gpuagent.core.workload import Workload, canonical, from_canonical
+from gpuagent.core.text import canonical
+from gpuagent.core.workload import Workload, from_canonical
 
 BY_URL = ": by signed URLs it can, where FILE_STORE is a bucket (s3://bucket/prefix)"
 EXIT_LINE = "gpuagent: exit code "

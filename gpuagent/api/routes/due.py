@@ -13,7 +13,7 @@ from gpuagent.api import problems, schemas
 from gpuagent.api.as_json import tick_message
 from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
-from gpuagent.core.transitions import phase
+from gpuagent.core.run_state import phase
 from gpuagent.fleet.worker import Leasing, Turn, Worker
 from gpuagent.wiring import send_alerts_after_ticks
 

@@ -5,16 +5,18 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gpuagent.books.sweep import Sweep, sweep
 from gpuagent.core.pace import Pace
-from gpuagent.core.ports import Node
 from gpuagent.core.records import Ledgers, PaymentStatus
 from gpuagent.errors import ChainError, ConfigError
 from gpuagent.reports.frames import TIME, Frame
+
+if TYPE_CHECKING:
+    from gpuagent.books.sweep import Sweep
+    from gpuagent.core.ports import Node
 
 
 class Concern(StrEnum):
@@ -117,7 +119,7 @@ def _deadline(job: Any) -> pd.Timestamp:
 class ChainCheck:
     """All ledgers of the database against the chain, of every period; or the reason why they were not checked."""
 
-    sweep: Sweep | None = None
+    sweep: "Sweep | None" = None
     skipped: str = ""
 
     @property
@@ -135,8 +137,10 @@ class ChainCheck:
         return "Every transfer is in a ledger, and every payment on chain."
 
 
-def check_chain(ledgers: Ledgers, open_chain: Callable[[], AbstractContextManager[Node]]) -> ChainCheck:
+def check_chain(ledgers: Ledgers, open_chain: Callable[[], AbstractContextManager["Node"]]) -> ChainCheck:
     """The check. A chain that is not configured or does not answer is no error here: the report says so."""
+    from gpuagent.books.sweep import sweep
+
     try:
         with open_chain() as chain:
             return ChainCheck(sweep(chain, ledgers))

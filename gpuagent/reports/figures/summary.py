@@ -1,4 +1,4 @@
-"""Summaries: sums and first rows of purchases, decisions and runs, made of frames, added to each other, kept as text.
+"""Summaries: sums and first rows of purchases, decisions and runs, made of frames, and added to each other.
 
 Two summaries of different runs add up to the summary of all of them: sums are exact (integers of atomic units, hours
 as Decimal), and of every list the first TOP rows of the whole are among the first of its parts. Pure.
@@ -16,10 +16,7 @@ import pandas as pd
 from gpuagent.reports.figures import delivery, groups, runs, spend
 from gpuagent.reports.frames import TIME, Frame, frame
 from gpuagent.reports.ids import Ids
-from gpuagent.reports.kept import packed, unpacked
 
-FORMAT = 3
-"""Of what is kept: raise it whenever a figure comes to mean something else, and all is made anew."""
 TOP = 250
 """Rows of the lists of single runs and payments."""
 Milliseconds: TypeAlias = npt.NDArray[np.int64]
@@ -195,7 +192,7 @@ def added(summaries: Sequence[Summary]) -> Summary:
         {name: _table(name, [part.tables[name] for part in parts]) for name in TABLES},
         {name: sum(part.counts[name] for part in parts) for name in COUNTS},
         sum((part.twice for part in parts), Decimal(0)),
-        np.sort(np.concatenate([np.empty(0, "int64"), *(part.times for part in parts)])),
+        np.sort(np.concatenate([np.empty(0, "int64"), *(part.times for part in parts)]), kind="stable"),
         min((part.first for part in parts if part.first is not None), default=None),
         max((part.last for part in parts if part.last is not None), default=None),
         min((part.first_spent for part in parts if part.first_spent is not None), default=None),
@@ -218,46 +215,3 @@ def _first_rows(name: str, table: Frame) -> Frame:
         return table
     by, ascending = ORDERED[name]
     return table.sort_values(list(by), ascending=list(ascending), kind="stable", ignore_index=True).head(TOP)
-
-
-def encoded(summary: Summary) -> bytes:
-    """The summary to be kept, with its format and a hash by which a part of it is not believed."""
-    content = {
-        "tables": {name: _columns(summary.tables[name], columns) for name, columns in TABLES.items()},
-        "counts": dict(summary.counts),
-        "twice": str(summary.twice),
-        "times": summary.times.tolist(),
-        **{name: getattr(summary, name) for name in ("first", "last", "first_spent")},
-    }
-    return packed(content, FORMAT)
-
-
-def _columns(table: Frame, columns: Mapping[str, str]) -> dict[str, list[Any]]:
-    return {name: _plain(table[name], kind) for name, kind in columns.items()}
-
-
-def _plain(column: "pd.Series[Any]", kind: str) -> list[Any]:
-    if kind == TIME:
-        return list(column.dt.as_unit("ms").astype("int64").tolist())
-    values = column.tolist()
-    return [str(value) if isinstance(value, Decimal) else value for value in values] if kind == "object" else values
-
-
-def decoded(content: bytes) -> Summary | None:
-    """The summary that was kept; None for one of another format, or of which only a part was written."""
-    plain = unpacked(content, FORMAT)
-    if plain is None:
-        return None
-    tables = {name: pd.DataFrame(plain["tables"][name], columns=list(columns)) for name, columns in TABLES.items()}
-    for name, columns in TABLES.items():
-        for column in (column for column, kind in columns.items() if kind == TIME):
-            tables[name][column] = pd.to_datetime(tables[name][column], unit="ms", utc=True)
-    tables["sales"]["hours"] = tables["sales"].hours.map(Decimal).astype("object")
-    limits = {name: plain[name] for name in ("first", "last", "first_spent")}
-    return Summary(
-        {name: frame(tables[name], columns) for name, columns in TABLES.items()},
-        plain["counts"],
-        Decimal(plain["twice"]),
-        np.array(plain["times"], "int64"),
-        **limits,
-    )

@@ -1,11 +1,10 @@
 """The sections on vendors, runs and planners, on payments that need attention, and on the chain."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gpuagent.books.findings import MEANING, Finding
 from gpuagent.planbench.ab import Arm
 from gpuagent.reports.charts import work as charts
 from gpuagent.reports.figures import reliability as vendor_reliability
@@ -15,6 +14,9 @@ from gpuagent.reports.overview import BURN_DOWNS_MAX
 from gpuagent.reports.page import Part, ReportSection
 from gpuagent.reports.report import Report
 from gpuagent.reports.tables import Cell, Paragraph, Table
+
+if TYPE_CHECKING:
+    from gpuagent.books.findings import Finding
 
 
 def reliability(report: Report) -> ReportSection:
@@ -149,7 +151,9 @@ def chain(report: Report) -> ReportSection:
     return ReportSection("Ledger against chain", note, parts)
 
 
-def _findings_table(findings: Iterable[Finding]) -> Table:
+def _findings_table(findings: "Iterable[Finding]") -> Table:
+    from gpuagent.books.findings import MEANING
+
     columns = {
         "kind": ("kind", Cell.TEXT),
         "text": ("finding", Cell.TEXT),

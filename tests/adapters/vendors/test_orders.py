@@ -26,8 +26,9 @@ from gpuagent.core.orders import (
     sent_files,
     workload_sha256,
 )
+from gpuagent.core.text import canonical
 from gpuagent.core.work import Checkpoint, FileEntry, Owed
-from gpuagent.core.workload import Workload, canonical
+from gpuagent.core.workload import Workload
 from gpuagent.errors import FileMissing, JobSecretMissing, VendorError, VendorTokenMissing
 from tests.support.factories import SETTLEMENT, WIRE_QUOTE, authorization, quote
 from tests.support.file_vendor import FileVendor, VendorAnswer

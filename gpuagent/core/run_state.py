@@ -1,0 +1,29 @@
+"""What the state of a run and of its jobs says by itself, whatever may become of them (transitions.py). Pure."""
+
+from gpuagent.core.model import Authorized, Job, Ordered, Phase, Reserved, Run, RunStatus, Settled
+from gpuagent.core.work import Collecting, Failed, JobEnding, Owed, Underway
+
+
+def phase(run: Run) -> Phase:
+    if run.status is RunStatus.COMPLETED:
+        return Phase.SUCCESS
+    if run.status is RunStatus.FAILED:
+        return Phase.FAILED
+    if any(isinstance(job, Reserved) and job.unapproved for job in run.jobs):
+        return Phase.APPROVAL
+    if any(isinstance(job, Reserved) or (isinstance(job, Authorized) and job.work is None) for job in run.jobs):
+        return Phase.EXECUTING
+    if any(isinstance(job, Ordered) and isinstance(job.work, Owed | Underway | Collecting) for job in run.jobs):
+        return Phase.WAITING
+    return Phase.WAITING if run.wait_until else Phase.PLANNING
+
+
+def ends_its_vendor(job: Job, vendor_id: str) -> bool:
+    """Whether the run pays this vendor no more, because of what became of this job there."""
+    match job:
+        case (
+            Settled(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by=""))
+            | Authorized(work=Failed(ending=JobEnding.DISPUTED | JobEnding.AT_ONCE, readmitted_by=""))
+        ):
+            return job.quote.vendor_id == vendor_id
+    return False
