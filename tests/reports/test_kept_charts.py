@@ -102,14 +102,16 @@ def test_the_next_page_draws_nothing(
 
 NEXT_PAGE = """
 import sys
-from gpuagent import wiring
-from gpuagent.adapters.mongo import connection, ledgers, queries, reads, report_partitions, store
+from gpuagent import settings, wiring
 from gpuagent.cli import report as command
+from gpuagent.render import progress
 from gpuagent.reports import exports, report
+wiring.load_reports()
 print(*sys.modules)
 """
 UNUSED = {
     *("matplotlib", "eth_account", "eth_typing", "eth_utils", "web3", "x402", "httpx", "litellm", "fastapi", "IPython"),
+    *("rich", "pydantic", "gpuagent.core.events", "gpuagent.core.workload", "gpuagent.books"),
     *("pyarrow.parquet", "gpuagent.agent", "gpuagent.core.observations", "gpuagent.adapters.wallets", "gpuagent.tick"),
 }
 """What only other pages, exports and commands use: each takes a part of the two seconds that a next page may."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from bson import Decimal128
@@ -17,7 +18,7 @@ from gpuagent.reports import gather
 from gpuagent.reports.figures import kept_summaries
 from gpuagent.reports.figures.kept_summaries import decoded, encoded
 from gpuagent.reports.figures.summary import Summary, added
-from gpuagent.reports.kept import packed
+from gpuagent.reports.kept import packed, unpacked_parts
 from gpuagent.reports.partitions import LEAVES, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.wiring import Database
 from tests.conftest import DATABASE
@@ -148,6 +149,23 @@ def test_what_is_kept_is_read_again_as_it_was(varied: Varied) -> None:
     assert again.times.tolist() == first.times.tolist()
     assert added([first, added([])]).counts == first.counts
     assert decoded(packed({}, 2)) is None, "kept before hedges were counted"
+
+
+@pytest.mark.parametrize("times", [[], [0], [-5, 7], [3, 3, 70_000, 70_001, 2**40]])
+def test_times_are_kept_whatever_lies_between_them(times: list[int]) -> None:
+    kept = decoded(encoded(replace(added([]), times=np.array(times, "int64"))))
+    assert kept is not None
+    assert kept.times.tolist() == times
+    assert kept.times.dtype == "int64"
+
+
+def test_what_the_version_before_kept_is_read_too(varied: Varied) -> None:
+    first = report_history.report(varied[0], "all").overview.now
+    plain, _ = unpacked_parts(encoded(first), kept_summaries.FORMAT) or ({}, b"")
+    again = decoded(packed({**plain, "times": first.times.tolist()}, 3))
+    assert again is not None
+    assert again.times.tolist() == first.times.tolist()
+    pd.testing.assert_frame_equal(again.tables["sales"], first.tables["sales"])
 
 
 def test_no_more_rows_are_held_than_a_partition_has(varied: Varied) -> None:
