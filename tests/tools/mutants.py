@@ -1657,6 +1657,13 @@ MUTANTS = (
         "tests/wire/test_http11.py -k is_not_sent",
     ),
     Mutant(
+        "an answer that switches protocols ends the tick, with all jobs of the run",
+        "gpuagent/wire/http11.py",
+        "        except httptools.HttpParserUpgrade:",
+        "        except ZeroDivisionError:",
+        "tests/wire/test_http11.py -k refused_here_alone",
+    ),
+    Mutant(
         "an answer of an unknown coding is read to its end",
         "gpuagent/wire/http11.py",
         '    if codings not in ([], [b"chunked"]):',
