@@ -1664,6 +1664,13 @@ MUTANTS = (
         "tests/wire/test_http11.py -k refused_here_alone",
     ),
     Mutant(
+        "a redirect of a vendor's file to no host that can be ends the tick, with all jobs of the run",
+        "gpuagent/wire/streamed_http.py",
+        "                response = self._transport.handle_request(request)",
+        "                response = self._client.send(request, stream=True)",
+        "tests/wire/test_streamed_http.py -k like_another",
+    ),
+    Mutant(
         "an answer of an unknown coding is read to its end",
         "gpuagent/wire/http11.py",
         '    if codings not in ([], [b"chunked"]):',
