@@ -603,6 +603,20 @@ MUTANTS = (
         "tests/books/test_sweep.py -k while_it_is_out",
     ),
     Mutant(
+        "a vendor that was paid is given up by this machine's clock alone",
+        "gpuagent/agent/guard.py",
+        "    return verdict(ports.clock.now()) and verdict(check_clocks(ports))",
+        "    return verdict(ports.clock.now())",
+        "tests/agent/test_patience.py -k given_up",
+    ),
+    Mutant(
+        "a hedge is declined for good by a clock that others contradict",
+        "gpuagent/agent/hedge.py",
+        "    except ClocksDiffer:",
+        "    except ZeroDivisionError:",
+        "tests/agent/test_patience.py -k wait_for_a_hedge",
+    ),
+    Mutant(
         "the chain's id is not asked with each outcome",
         "gpuagent/adapters/chain/json_rpc.py",
         "        if uint(chain_id) != self._chain_id:",
