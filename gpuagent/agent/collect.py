@@ -6,6 +6,7 @@ It moves no money. A vendor that lists a file and does not deliver it has failed
 from collections.abc import Sequence
 from contextlib import closing
 
+from gpuagent.agent.guard import lapsed
 from gpuagent.agent.postpone import PROBLEM_MAX, postponed
 from gpuagent.agent.share import Share, new_share
 from gpuagent.agent.vendors import find_vendor
@@ -217,7 +218,8 @@ def _progress(job: Ordered, fetch: _Fetch, problem: str, ports: Ports) -> Event 
 
 def _is_out_of_patience(work: Collecting, ports: Ports) -> bool:
     """Whether hardly anything has come for too long. A time in which we did not ask begins no such time."""
-    return work.hindered_since is not None and ports.clock.now() - work.hindered_since > ports.pace.silence_s
+    since = work.hindered_since
+    return since is not None and lapsed(lambda at: at - since > ports.pace.silence_s, ports)
 
 
 def _fraction(offer: CheckpointOffer, ports: Ports) -> float | None:

@@ -3,10 +3,11 @@
 Giving up is a dispute, and the next vendor is paid for the same work, so it comes late. A vendor that answers is not
 silent, even if it only says queued, asks us to come again, or refuses our token: it is waited for as long as the paid
 hours and the operator's patience allow. Silence, which ends sooner, is no answer, an error of its server, or that it
-knows no such job; and it counts from the last answer.
+knows no such job; and it counts from the last answer. No vendor is given up by a clock that others contradict.
 """
 
 from gpuagent.agent.credit import note_credit
+from gpuagent.agent.guard import lapsed
 from gpuagent.agent.judge import end_of_work, offered_checkpoint
 from gpuagent.agent.postpone import postponed
 from gpuagent.agent.vendors import find_vendor
@@ -72,9 +73,10 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
     now, reply = ports.clock.now(), clean(reply, REPLY_MAX)
     if order.vendor_job_id:
         return JobClaimed(job_id, order.vendor_job_id, now, order.access)
-    if why := _unnamed(job.work, answers, now, ports.pace):
+    work = job.work
+    if why := lapsed(lambda at: _unnamed(work, answers, at, ports.pace), ports):
         return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=JobEnding.DISPUTED))
-    return _unheard(job_id, job.work, answers, reply, now)
+    return _unheard(job_id, work, answers, reply, now)
 
 
 def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -100,7 +102,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     logs = _new_logs(report, work.logs_seen) if report else ()
     if report and (ending := end_of_work(run, job, work, report, logs, now, ports)):
         return ending
-    if why := _overdue(job, work, report, answers, now, ports.pace):
+    if why := lapsed(lambda at: _overdue(job, work, report, answers, at, ports.pace), ports):
         reason = f"disputed: {why} ({reply})" if reply else f"disputed: {why}"
         return JobFinished(job_id, Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED), logs)
     if report is None:

@@ -26,7 +26,7 @@ from gpuagent.core.record_size import too_large
 from gpuagent.core.terms import next_job_id
 from gpuagent.core.transitions import find_job
 from gpuagent.core.verdict import hopeless
-from gpuagent.errors import Explained, Refused, VendorError
+from gpuagent.errors import ClocksDiffer, Explained, Refused, VendorError
 
 WAITS_MAX = 3
 """Waits in a row for a hedge, each of WAIT_OPEN_S, before it is declined."""
@@ -36,14 +36,16 @@ def hedge(run: Run, job_id: str, ports: Ports) -> Event:
     """Collect quotes, let the planner choose among the other vendors, guard its choice. Signs nothing.
 
     The hedge goes on from the checkpoint from which the late job does, or from none: what the late one leaves is its
-    own, and a fault in it must not be the hedge's. Raises ChainError and StoreError.
+    own, and a fault in it must not be the hedge's. Raises ClocksDiffer, ChainError and StoreError.
     """
     late = find_job(run, job_id)
     if why := hopeless(run) or too_large(run):
         return HedgeDeclined(job_id, _reason(late, f"no hedge is bought: {why}", ports), {})
     try:
         return _hedge(run, late, ports)
-    except (Refused, VendorError, Explained) as error:  # of wallet, rules, clocks, vendors or environment: it may pass
+    except ClocksDiffer:
+        raise  # it may not be late at all, and no wait is to end by such a clock
+    except (Refused, VendorError, Explained) as error:  # of wallet, rules, vendors or environment: it may pass
         return _put_off(run, late, str(error), {}, 0, ports)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gpuagent.books.findings import remedy
 from gpuagent.core import budget
 from gpuagent.core.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Voided
+from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Chain, Open, Void
 from gpuagent.core.terms import unsigned_nonces
 from gpuagent.errors import ChainMismatch
@@ -67,7 +68,11 @@ def _audit_job(run_id: str, job: Job, chain: Chain) -> tuple[int, str]:
         outcome, adopt = chain.outcome(job.authorization), remedy(run_id, "adopt", job.authorization.nonce)
     except ChainMismatch as error:
         return 0, f"{error} {remedy(run_id, 'write-off', job.job_id)}"
+    signed = job.authorization.amount
     match job, outcome:
+        case _ if job.quote.amount != signed:
+            moved = signed if isinstance(outcome, Settlement) else 0
+            return moved, f"quoted at {show_usd(job.quote.amount)}, signed for {show_usd(signed)}"
         case Settled(), Settlement(transaction):
             recorded = job.settlement.transaction
             same = transaction == recorded

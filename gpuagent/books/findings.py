@@ -37,7 +37,7 @@ MEANING = {
     Kind.CONTRADICTION: "a job and its payment record contradict each other",
     Kind.UNRECORDED: "paid on chain, still held in the ledger: the next tick or --repair records it",
     Kind.STALE_HOLD: "can never be paid, still held in the ledger: the next tick or --repair releases it",
-    Kind.WRONG_SUM: "a run's record is not what its jobs add up to: --repair writes it anew",
+    Kind.WRONG_SUM: "a run's record is not what its jobs add up to: --repair writes it anew where its payments agree",
     Kind.REFUND: "came back for a job that its vendor names: --repair books it",
     Kind.UNASSIGNED: "came from a vendor, for no job that it names: look into it, then `refund assign` books it",
     Kind.MISSING_REFUND: "booked as a refund, and not so on chain",

@@ -84,7 +84,8 @@ def _book_refund(transfer: Incoming, job_id: str, sources: Sources) -> bool:
 
 
 def _write_anew(run: Run, finding: Finding, sources: Sources) -> bool:
-    if sources.ledgers.run(run.run_id).adds_up:
+    record = sources.ledgers.run(run.run_id)
+    if record.adds_up or not record.jobs_proven:  # a job that was changed would free a budget that is spent
         return False
     sources.store.save(run, run, [_observation(finding)], sources.clock.now())
     return True

@@ -26,7 +26,7 @@ from gpuagent.core.blocks import first_block_at
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Node, Open
-from gpuagent.core.records import Block, Ledgers, PayerRecord, Payment, PaymentStatus, Reservation, Spent
+from gpuagent.core.records import Block, Ledgers, PayerRecord, Payment, PaymentStatus, Reservation, RunRecord, Spent
 from gpuagent.core.terms import derived_job_id, nonce
 from gpuagent.errors import ChainError, ChainMismatch
 
@@ -124,9 +124,8 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
                 findings.append(finding)
             case None if payment.status is PaymentStatus.FAILED and out:
                 findings += _still_payable(payment, chain)
-        if not payment.agrees:
-            text = f"recorded as {payment.status}, its job is not"
-            findings.append(finding_for(Kind.CONTRADICTION, payment, text))
+        if payment.contradiction and not (mismatches and mismatches[-1].payment is payment):
+            findings.append(finding_for(Kind.CONTRADICTION, payment, payment.contradiction))
     findings += [explain(mismatch, activity) for mismatch in mismatches]
     for reservation in ledgers.reservations(wallet.payer, chain.token):
         holds += reservation.amount
@@ -155,7 +154,7 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
 def payments_of(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]:
     """A payment and its job are read one after the other: a step between the two is seen whole the second time."""
     for payment in ledgers.payments(payer, token):
-        yield payment if payment.agrees else ledgers.again(payment)
+        yield ledgers.again(payment) if payment.contradiction else payment
 
 
 def first_block(wallet: PayerRecord, chain: Node, final: Block, from_block: int | None) -> int:
@@ -193,12 +192,8 @@ def _of_runs(payer: str, token: Token, ledgers: Ledgers, activity: ChainActivity
     unknown = dict(activity.unknown_nonces())
     for run in ledgers.runs(payer):
         # A run that a tick has saved in between comes back with another version.
-        if not run.adds_up and ledgers.run(run.run_id) == run:
-            text = (
-                f"the record says {show_usd(run.settled)} settled and {show_usd(run.held)} held, "
-                f"its jobs {show_usd(run.settled_by_jobs)} and {show_usd(run.held_by_jobs)}"
-            )
-            yield Finding(Kind.WRONG_SUM, text, run.run_id)
+        if not (run.adds_up and run.jobs_proven) and ledgers.run(run.run_id) == run:
+            yield from _of_sums(run)
         for ordinal in range(run.jobs_max) if unknown else ():
             job_id = derived_job_id(run.run_id, ordinal)
             if spent := unknown.pop(nonce(token, payer, job_id), None):
@@ -206,6 +201,17 @@ def _of_runs(payer: str, token: Token, ledgers: Ledgers, activity: ChainActivity
                 yield _unknown(spent, owner, activity, run.run_id)
     for spent in unknown.values():
         yield _unknown(spent, f"no known run of {payer}", activity)
+
+
+def _of_sums(run: RunRecord) -> Iterator[Finding]:
+    for job_id, text in run.contradictions:
+        yield Finding(Kind.CONTRADICTION, f"job {job_id}: {text}", run.run_id, job_id)
+    if not run.adds_up:
+        text = (
+            f"the record says {show_usd(run.settled)} settled and {show_usd(run.held)} held, "
+            f"its jobs {show_usd(run.settled_by_jobs)} and {show_usd(run.held_by_jobs)}"
+        )
+        yield Finding(Kind.WRONG_SUM, text, run.run_id)
 
 
 def _unknown(spent: Spent, owner: str, activity: ChainActivity, run_id: str = "") -> Finding:

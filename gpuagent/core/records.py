@@ -96,7 +96,7 @@ class PaymentStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """An authorization as recorded. agrees: its job is in the state that goes with the status.
+    """An authorization as recorded. contradiction: what its job says otherwise, in words, "" for nothing.
 
     refunded: what came back of it by chain, and is booked. protocol: that the purchase went by.
     """
@@ -106,7 +106,7 @@ class Payment:
     vendor_id: str
     status: PaymentStatus
     authorization: Authorization
-    agrees: bool = True
+    contradiction: str = ""
     transaction: str = ""
     block_number: int = 0
     refunded: int = 0
@@ -126,7 +126,11 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The settled and held amounts of a run's own record, and what its jobs add up to."""
+    """The settled and held amounts of a run's own record, and what its jobs add up to.
+
+    contradictions: of its jobs to themselves and to its payments, in words, by the job's id. payments_agree: whether
+    its payments add up to the same as its jobs.
+    """
 
     run_id: str
     version: int
@@ -135,10 +139,17 @@ class RunRecord:
     held: int
     settled_by_jobs: int
     held_by_jobs: int
+    contradictions: tuple[tuple[str, str], ...] = ()
+    payments_agree: bool = True
 
     @property
     def adds_up(self) -> bool:
         return (self.settled, self.held) == (self.settled_by_jobs, self.held_by_jobs)
+
+    @property
+    def jobs_proven(self) -> bool:
+        """Whether what the jobs add up to is what the run's record is to say."""
+        return self.payments_agree and not self.contradictions
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore
@@ -115,16 +116,12 @@ class BoundedHttp:
     ) -> httpcore.Response:
         """The answer, whose body is still to be read.
 
-        Nothing of what httpx's client does on the way (redirects, cookies, netrc) is wanted, and it takes as long as
-        the exchange itself. It is asked where the URL has a user, for whom it makes the header.
+        Nothing of what httpx's client does on the way (redirects, cookies, netrc) is wanted: it takes as long as the
+        exchange itself, and looks where an answer leads, which may be no name of a host. So it sends nothing.
         """
         if "@" in url:
-            request = self._client.build_request(
-                method, url, headers=headers, json=json, content=content, params=params
-            )
-            response = self._client.send(request, stream=True)
-            assert isinstance(response.stream, httpx.SyncByteStream)
-            return httpcore.Response(response.status_code, headers=response.headers.raw, content=response.stream)
+            request = self._request(method, url, headers=headers, json=json, content=content, params=params)
+            return self._transport.exchange(of_httpx(request), url)
         own_names = {name.lower() for name in headers}
         usual = {name: value for name, value in self._headers.items() if name.lower() not in own_names}
         all_headers = {**usual, **headers}
@@ -137,6 +134,12 @@ class BoundedHttp:
                 )
             )
         return self._transport.exchange(core_request, url)
+
+    def _request(self, method: str, url: str, **parts: Any) -> httpx.Request:
+        """A request as httpx makes it, with the header for the user in its URL."""
+        request = self._client.build_request(method, url, **parts)
+        user = httpx.BasicAuth(request.url.username, request.url.password)
+        return next(user.auth_flow(request)) if request.url.userinfo else request
 
     def close(self) -> None:
         self._client.close()

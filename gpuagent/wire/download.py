@@ -43,7 +43,7 @@ class Download:
                 yield from self._follow(client, url)
         except CompressionError as error:  # among them that it is too large
             raise BadInput(f"{_shown(url)} answered {error}") from None
-        except TRANSPORT_ERRORS as error:
+        except (*TRANSPORT_ERRORS, ValueError) as error:  # httpx and urllib raise the last for what is no URL
             reason = type(error).__name__ if "?" in str(error) else f"{type(error).__name__}: {error}"
             raise BadInput(f"{_shown(url)} could not be fetched ({reason[:200]}): nothing was started") from None
 

@@ -124,6 +124,8 @@ class _Answer:
         self._idle_bytes += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # which is none of httptools' other errors
+            raise httpcore.RemoteProtocolError("the server speaks another protocol from here on") from None
         except httptools.HttpParserError as error:
             if not self.is_whole:
                 raise httpcore.RemoteProtocolError(f"the answer is no HTTP: {error.__context__ or error}") from None

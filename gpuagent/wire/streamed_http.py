@@ -79,9 +79,9 @@ class StreamedHttp(BoundedHttp):
         scrubber, ends_at = self._scrubber(url, headers), time.monotonic() + seconds
         try:
             # Every wait is bounded by what is left of the time; a bound of each would end a slow answer early.
-            request = self._client.build_request("GET", url, headers=headers, params=params, timeout=None)
+            request = self._request("GET", url, headers=headers, params=params, timeout=None)
             with deadline(seconds):
-                response = self._client.send(request, stream=True)
+                response = self._transport.handle_request(request)
         except TRANSPORT_ERRORS as error:
             problem = scrubber.scrub(problem_of(error))[:PROBLEM_MAX] + self._way(url)
         else:

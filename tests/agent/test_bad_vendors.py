@@ -170,7 +170,9 @@ def test_a_job_that_only_runs_is_given_up_after_twice_its_hours(world: World) ->
     ends_at = 2.0 + 3600 * pace.overrun + pace.patience_s
     ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, 0))
     assert isinstance(poll(run, "one", replace(ports, clock=StandingClock(ends_at))), JobProgressed)
-    event = poll(run, "one", replace(ports, clock=StandingClock(ends_at + 1)))
+    apart_s = ends_at + 1 - world.store.now()
+    turned = world.store.turned(lambda: world.market.clock.ahead_s + apart_s)
+    event = poll(run, "one", replace(ports, clock=StandingClock(ends_at + 1), store=turned))
     assert isinstance(event, JobFinished)
     assert isinstance(event.outcome, Failed)
     assert event.outcome.reason == "disputed: still running after 9000 s, of 1 hours paid"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -147,8 +148,54 @@ def test_a_record_that_was_tampered_with(
 def test_a_payment_record_that_is_gone(world: World, database: Any) -> None:
     run = world.finish(world.start())
     database.payments.delete_one({})
-    (finding,) = assert_unrepairable(world, Kind.UNKNOWN_PAYMENT)
-    assert finding.run_id == run.run_id
+    gone, unknown = assert_unrepairable(world, Kind.CONTRADICTION, Kind.UNKNOWN_PAYMENT)
+    assert gone.run_id == unknown.run_id == run.run_id
+    assert gone.text == f"job {run.jobs[0].job_id}: its payment is gone"
+
+
+def test_a_payment_record_that_is_gone_while_it_is_out(world: World, database: Any) -> None:
+    """The chain does not show it yet: its job alone does."""
+    run = pending(world)
+    database.payments.delete_one({})
+    (finding,) = assert_unrepairable(world, Kind.CONTRADICTION)
+    assert finding.text == f"job {run.jobs[0].job_id}: its payment is gone"
+
+
+def test_a_job_that_counts_otherwise_than_it_was_paid(world: World, database: Any) -> None:
+    """Caps and reports count jobs, by these fields."""
+    world.finish(world.start())
+    job = database.jobs.find_one({})
+    for change, text in (
+        ({"expectedCost": Decimal128("0.4")}, "another amount than it was quoted"),
+        ({"actualCost": Decimal128("0")}, "another amount than it was quoted"),
+        ({"settledAt": datetime(2020, 1, 1, tzinfo=UTC)}, "time of settlement 2020-01-01"),
+        ({"payer": OTHER_PAYEE}, f"wallet {OTHER_PAYEE}"),
+        ({"vendorId": "gpu_vendor_2"}, "vendor gpu_vendor_2"),
+        ({"quote.network": "eip155:1"}, "network eip155:1"),
+    ):
+        database.jobs.update_one({}, {"$set": change})
+        (finding,) = assert_unrepairable(world, Kind.CONTRADICTION)
+        assert text in finding.text
+        database.jobs.replace_one({}, job)
+    assert sweep_world(world).findings == ()
+
+
+def test_a_job_whose_amount_was_changed_frees_no_budget(world: World, database: Any) -> None:
+    """The run's record is right, and is not written anew by what such a job says."""
+    run = world.finish(world.start())
+    database.jobs.update_one({}, {"$set": {"quote.priceEstimate": Decimal128("0.4")}})
+    assert_unrepairable(world, Kind.CONTRADICTION, Kind.CONTRADICTION, Kind.WRONG_SUM)
+    (difference,) = [text for text in world.books(run).differences if run.jobs[0].job_id in text]
+    assert "quoted at 0.40 USD, signed for 1.40 USD" in difference
+    database.jobs.delete_one({})
+    assert_unrepairable(world, Kind.CONTRADICTION, Kind.WRONG_SUM)
+
+
+def test_a_payment_whose_amount_was_changed_while_it_is_out(world: World, database: Any) -> None:
+    pending(world)
+    database.payments.update_one({}, {"$set": {"amount": Decimal128("0.4")}})
+    (finding,) = assert_unrepairable(world, Kind.CONTRADICTION)
+    assert "its job says otherwise: amount 1.4" in finding.text
 
 
 def test_recorded_as_paid_and_not_on_chain(world: World, database: Any) -> None:
@@ -313,7 +360,7 @@ def test_a_payment_that_moves_before_its_job_is_read(world: World) -> None:
             before = list(books.payments(payer, token))
             world.market.pass_time(200)
             world.tick(run)  # releases it, and buys anew
-            yield from (replace(payment, agrees=False) for payment in before)
+            yield from (replace(payment, contradiction="?") for payment in before)
 
     assert sweep_world(world, ledgers=Torn()).findings == ()
 

@@ -1,6 +1,8 @@
 """One paid job whose vendor answers by a script, on fakes alone: no server, no database, a clock that a test moves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, cast
 
 from gpuagent.agent.execute import claim, poll
@@ -10,7 +12,7 @@ from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Chain, Ports, Store, Wallet
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport, JobStatus, Owed, Work
-from tests.support.factories import VENDOR
+from tests.support.factories import TOKEN, VENDOR
 
 Answer = str | JobReport | Exception
 """A job's name, "" for none; a report; or an error of the vendor's."""
@@ -20,8 +22,11 @@ def report(status: JobStatus = JobStatus.RUNNING, progress: float = 0.0, word: s
     return JobReport(status, progress, fields.get("logs", ()), {}, "", fields.get("error_message", ""), word)
 
 
+@dataclass
 class RecordedVendors:
-    """The part of a store that the work needs."""
+    """The part of a store that the work needs. now: its clock."""
+
+    now: Callable[[], float]
 
     def vendors(self) -> tuple[Vendor, ...]:
         return (VENDOR,)
@@ -50,8 +55,9 @@ class PaidJob:
         """Ask the vendor, which answers so after a while. The work as it is then."""
         self.answer, self.now_s = answer, self.now_s + after_s
         parts = cast("Any", self)
-        store, unused = cast("Store", RecordedVendors()), cast("Any", None)
-        ports = Ports(store, {}, cast("Wallet", unused), cast("Chain", unused), parts, parts, unused, self.pace)
+        store, unused = cast("Store", RecordedVendors(self.now)), cast("Any", None)
+        wallet = cast("Wallet", SimpleNamespace(token=TOKEN))
+        ports = Ports(store, {}, wallet, cast("Chain", unused), parts, parts, unused, self.pace)
         event = (claim if isinstance(self.work, Owed) else poll)(self.run, "one", ports)
         self.events.append(event)
         self.run = apply(self.run, event) if event else self.run

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed
 from gpuagent.wire.egress import egress
 from gpuagent.wire.transport import deadline, time_left
 from tests.support.forward_proxy import ForwardProxy
+from tests.support.raw_server import answering
 from tests.support.scripted_server import ScriptedServer
 
 Answer = Callable[[socket.socket], None]
@@ -117,14 +119,33 @@ def test_the_earlier_of_two_deadlines_counts(serve: Callable[[Answer], str]) -> 
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n" + b"a" * 1001, id="large body"),
         pytest.param(b"HTTP/1.1 200 OK\r\n" + b"X-A: " + b"a" * 300_000, id="large header"),
         pytest.param(b"HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n", id="redirect"),
+        pytest.param(b"HTTP/1.1 307 A\r\nLocation: http://xn--/\r\nContent-Length: 0\r\n\r\n", id="no host"),
+        pytest.param(b"HTTP/1.1 101 A\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n", id="upgrade"),
         pytest.param(b"SSH-2.0-OpenSSH\r\n", id="another protocol"),
         pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", id="cut off"),
         pytest.param(b"", id="hang up"),
     ],
 )
 def test_one_error_for_whatever_a_server_does(serve: Callable[[Answer], str], http: BoundedHttp, data: bytes) -> None:
-    with pytest.raises(HttpFailed):
-        http.request("GET", serve(sends(data)))
+    url = serve(sends(data))
+    for address in (url, url.replace("http://", "http://user:key@")):
+        with pytest.raises(HttpFailed):
+            http.request("GET", address)
+
+
+def test_the_user_in_a_url_is_sent_as_a_header(http: BoundedHttp) -> None:
+    heads: list[bytes] = []
+
+    def respond(head: bytes) -> bytes:
+        heads.append(head)
+        return b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+    with answering(respond) as url:
+        assert http.request("GET", url.replace("http://", "http://user:k%40y@")).status == 200
+        assert http.request("GET", f"{url}/a@b").status == 200
+    assert b"Authorization: Basic " + b64encode(b"user:k@y") in heads[0]
+    assert b"user" not in heads[0].replace(b"User-Agent", b"").lower()
+    assert b"authorization" not in heads[1].lower()
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "ftp://127.0.0.1/", "http://", "no url"])

@@ -67,6 +67,9 @@ def test_redirects_lead_to_https_alone_and_end(download: Download, server: Scrip
     assert "is not https" in refusal(download, url)
     server.respond_with(b"", 307, {"Location": url})
     assert f"redirects more than {REDIRECTS_MAX} times" in refusal(download, url)
+    for nowhere in ("https://xn--/", "https://[::1", "https://a]b/"):
+        server.respond_with(b"", 302, {"Location": nowhere})
+        assert "could not be fetched" in refusal(download, url)
 
 
 def test_a_missing_file_and_a_server_that_is_away_are_said_without_the_query(download: Download, url: str) -> None:

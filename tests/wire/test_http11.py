@@ -235,6 +235,8 @@ def test_a_head_without_end_is_given_up() -> None:
     ("answer", "says"),
     [
         (b"HTTP/1.1 101 Switching\r\n\r\n", "Upgrade"),
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n\0", "another protocol"),
+        (b"HTTP/1.1 100 On\r\n\r\nHTTP/1.1 101 S\r\nUpgrade: a\r\nConnection: Upgrade\r\n\r\n", "another protocol"),
         (b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n", "no HTTP"),
         # Blanks that are tried in every way take minutes of a processor.
         (OK + b"X-A:" + b" " * 90_000 + b"\x00\r\n\r\n", "no HTTP"),

@@ -31,8 +31,10 @@ def test_an_answer_comes_part_by_part(http: StreamedHttp) -> None:
         assert time_left() == float("inf")  # what its reader does between two parts has no deadline
 
 
-def test_a_redirect_is_an_answer_like_another(http: StreamedHttp) -> None:
-    answer = b"HTTP/1.1 302 Away\r\nConnection: close\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+@pytest.mark.parametrize("location", [b"http://127.0.0.1:1/", b"http://xn--/", b"http://[::1", b"//", b"\xff"])
+def test_a_redirect_is_an_answer_like_another(http: StreamedHttp, location: bytes) -> None:
+    """Wherever it leads: to no host that can be, for one."""
+    answer = b"HTTP/1.1 302 Away\r\nConnection: close\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % location
     with answering(lambda _: answer) as url, http.stream(url, 5) as stream:
         assert stream.status == 302
 

@@ -34,17 +34,59 @@ def _sum_of(*states: str) -> dict[str, Any]:
     return {"$sum": {"$cond": [{"$in": ["$state", list(states)]}, "$quote.priceEstimate", 0]}}
 
 
+def _signed_as(status: str) -> dict[str, Any]:
+    return {"$sum": {"$cond": [{"$eq": ["$status", status]}, "$amount", 0]}}
+
+
+def _ids_where(condition: Mapping[str, Any]) -> dict[str, Any]:
+    return {"$push": {"$cond": [condition, "$_id", None]}}
+
+
+PAID_COST = {"$cond": [{"$eq": ["$state", "settled"]}, "$quote.priceEstimate", 0]}
+COSTS_OTHERWISE = {
+    "$or": [{"$ne": ["$expectedCost", "$quote.priceEstimate"]}, {"$ne": ["$actualCost", PAID_COST]}],
+}
+"""Caps and reports add up other fields of a job than its quote."""
 SUMS_OF_RUN: Pipeline = [
     {
         "$lookup": {
             "from": "jobs",
             "localField": "_id",
             "foreignField": "runId",
-            "pipeline": [{"$group": {"_id": None, "settled": _sum_of("settled"), "held": _sum_of(*HELD)}}],
+            "pipeline": [
+                {
+                    "$group": {
+                        "_id": None,
+                        "settled": _sum_of("settled"),
+                        "held": _sum_of(*HELD),
+                        "authorized": _sum_of("authorized"),
+                        "signed": _ids_where({"$in": ["$state", ["authorized", "settled"]]}),
+                        "odd": _ids_where(COSTS_OTHERWISE),
+                    }
+                }
+            ],
             "as": "sums",
         }
     },
-    {"$project": {"version": 1, "jobsMax": 1, "settled": 1, "held": 1, "sums": 1}},
+    {
+        "$lookup": {
+            "from": "payments",
+            "localField": "_id",
+            "foreignField": "runId",
+            "pipeline": [
+                {
+                    "$group": {
+                        "_id": None,
+                        "settled": _signed_as("completed"),
+                        "authorized": _signed_as("pending"),
+                        "jobs": {"$push": "$jobId"},
+                    }
+                }
+            ],
+            "as": "payments",
+        }
+    },
+    {"$project": {"version": 1, "jobsMax": 1, "settled": 1, "held": 1, "sums": 1, "payments": 1}},
 ]
 
 
@@ -170,13 +212,33 @@ class MongoLedgers:
 
 
 def _payment(document: Document) -> Payment:
-    agrees = [STATUS.get(job["state"]) for job in document["jobs"]] == [document["status"]]
     protocol = next((protocol_of(job["quote"]) for job in document["jobs"]), OWN_PROTOCOL)
-    return replace(refunds.payment_from(document), agrees=agrees, protocol=protocol)
+    return replace(refunds.payment_from(document), contradiction=_contradiction(document), protocol=protocol)
+
+
+def _contradiction(payment: Document) -> str:
+    """What the job says otherwise of all that caps and reports count it by."""
+    (job, *_) = payment["jobs"] or [{"state": "gone"}]
+    if STATUS.get(job["state"]) != payment["status"]:
+        return f"recorded as {payment['status']}, its job is not"
+    quote = job["quote"]
+    facts = {
+        "amount": (quote["priceEstimate"], payment["amount"]),
+        "vendor": (job["vendorId"], payment["vendorId"]),
+        "network": (quote["network"], payment["network"]),
+        "wallet": (job.get("payer", payment["payer"]), payment["payer"]),  # an older record of a job names none
+        "time of settlement": (job.get("settledAt"), payment.get("settledAt")),
+    }
+    differing = [f"{name} {ours}" for name, (ours, theirs) in facts.items() if ours != theirs]
+    return f"its job says otherwise: {', '.join(differing)}" if differing else ""
 
 
 def _run_record(document: Document) -> RunRecord:
     (sums,) = document["sums"] or [{}]
+    (signed,) = document["payments"] or [{}]
+    paid = set(signed.get("jobs", ()))
+    unpaid = [job_id for job_id in sums.get("signed", ()) if job_id and job_id not in paid]
+    odd = [job_id for job_id in sums.get("odd", ()) if job_id]
     return RunRecord(
         run_id=str(document["_id"]),
         version=document["version"],
@@ -185,6 +247,11 @@ def _run_record(document: Document) -> RunRecord:
         held=amount(document["held"]),
         settled_by_jobs=_total(sums, "settled"),
         held_by_jobs=_total(sums, "held"),
+        contradictions=(
+            *((str(job_id), "its payment is gone") for job_id in unpaid),
+            *((str(job_id), "it is to cost, or has cost, another amount than it was quoted") for job_id in odd),
+        ),
+        payments_agree=all(_total(sums, name) == _total(signed, name) for name in ("settled", "authorized")),
     )
 
 
