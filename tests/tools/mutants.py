@@ -1495,10 +1495,24 @@ MUTANTS = (
         "tests/adapters/mongo/test_vendor_records.py -k changes_meanwhile",
     ),
     Mutant(
+        "an order is refused by what was read seconds ago",
+        "gpuagent/agent/start.py",
+        "        return _checked_by(ports.store.footing(), run, order, ports)",
+        "        raise",
+        "tests/agent/test_start.py -k just_recorded",
+    ),
+    Mutant(
+        "a process orders by rules and records that it has changed itself",
+        "gpuagent/adapters/mongo/vendor_records.py",
+        "        finally:\n            self._reading = None",
+        "        finally:\n            pass",
+        "tests/agent/test_start.py -k from_its_process",
+    ),
+    Mutant(
         "a record that was read once is never read again for a reservation",
         "gpuagent/adapters/mongo/vendor_records.py",
-        "        if self._monotonic() - read.began > KEPT_S:",
-        "        if False:",
+        "reading = self.lately(KEPT_S)",
+        'reading = self.lately(float("inf"))',
         "tests/adapters/mongo/test_vendor_records.py -k by_hand",
     ),
     Mutant(

@@ -6,8 +6,9 @@ change at the same moment meets it there, and one of the two starts again. What 
 version of this one, a reservation sees once the reading is KEPT_S old; a signature reads the record in its transaction.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import ObjectId
@@ -27,45 +28,57 @@ KEPT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
-    """began: before it was read. policy, changes: the document in force then, and the changes that it had counted."""
+class Reading:
+    """What an order is held against, as it was read. began: before that, by the seconds that no one sets back.
+
+    now: the server's clock, Unix seconds. policy: the document in force, which was read before the records.
+    """
 
     began: float
-    policy: ObjectId
-    changes: int
+    now: float
+    policy: Document
     records: Sequence[Document]
 
 
-class KeptRecords:
-    """The records that one process has read last. Safe to share between threads.
+class KeptReading:
+    """What one process has read last of the policy and the vendors. Safe to share between threads.
 
     monotonic: seconds that no one sets back.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._read: _Read | None = None
+        self.monotonic = monotonic
+        self._reading: Reading | None = None
 
-    def now(self) -> float:
-        """When a reading begins that is to be kept."""
-        return self._monotonic()
+    def keep(self, began: float, now: float, policy: Document | None, records: Sequence[Document]) -> Reading | None:
+        """The Reading, kept; None where no policy is in force, by which nothing can be bought."""
+        self._reading = reading = Reading(began, now, policy, records) if policy else None
+        return reading
 
-    def keep(self, policy: Document | None, records: Sequence[Document], began: float) -> None:
-        """Keep what was read. policy: the document in force, read before the records."""
-        if policy is not None:
-            self._read = _Read(began, *_mark(policy), records)
+    @contextmanager
+    def forgotten(self) -> Iterator[None]:
+        """For what changes rules or records: this process itself reads them anew at once."""
+        try:
+            yield
+        finally:
+            self._reading = None
 
-    def of(self, policy: Document | None, vendor_id: str) -> Document | None:
+    def lately(self, kept_s: float) -> Reading | None:
+        """The reading, with the server's clock as it is by now; None where it began more than so many seconds ago."""
+        reading = self._reading
+        if reading is None or not 0 <= (elapsed := self.monotonic() - reading.began) <= kept_s:
+            return None
+        return replace(reading, now=reading.now + elapsed)
+
+    def record(self, policy: Document | None, vendor_id: str) -> Document | None:
         """The vendor's record, which has not changed since it was read; None where that is not known.
 
         policy: the document in force, as the transaction that asks has written it.
         """
-        read = self._read
-        if policy is None or read is None or (read.policy, read.changes) != _mark(policy):
+        reading = self.lately(KEPT_S)
+        if policy is None or reading is None or _mark(reading.policy) != _mark(policy):
             return None
-        if self._monotonic() - read.began > KEPT_S:
-            return None
-        return next((record for record in read.records if record["vendorId"] == vendor_id), None)
+        return next((record for record in reading.records if record["vendorId"] == vendor_id), None)
 
 
 def put(connection: Connection, vendor: Vendor, at: float) -> None:
