@@ -30,13 +30,14 @@ def test_a_vendor_that_another_process_has_just_recorded_can_be_ordered_from(wor
 
 def test_a_vendor_that_is_disabled_gets_no_order_from_its_process_and_no_money_from_another(world: World) -> None:
     world.start()
-    world.another_store().put_vendor(replace(vendor(world), enabled=False), 1_000.0)
-    run = world.start(vendor_ids=("gpu_vendor_1",))
-    world.tick(run)
-    assert_nothing_paid(world)
-    world.store.put_vendor(replace(vendor(world), enabled=False), 1_001.0)
+    world.store.put_vendor(replace(vendor(world), enabled=False), 1_000.0)
     with pytest.raises(BadInput):
         world.start(vendor_ids=("gpu_vendor_1",))
+    world.store.put_vendor(replace(vendor(world), enabled=True), 1_001.0)
+    world.start()
+    world.another_store().put_vendor(replace(vendor(world), enabled=False), 1_002.0)
+    world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
+    assert_nothing_paid(world)
 
 
 def test_what_another_process_forbids_meanwhile_stops_the_run_before_it_pays(world: World) -> None:
