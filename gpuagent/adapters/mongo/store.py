@@ -146,7 +146,7 @@ class MongoStore:
             vendors=lambda: self._vendors_from(whole_runs.by_id(reading.records)),
         )
 
-    def _read_footing(self) -> vendor_records.Reading | None:
+    def _read_footing(self) -> vendor_records.VendorReading | None:
         pipeline: list[Mapping[str, Any]] = [
             {"$match": sums.CURRENT},
             {"$lookup": {"from": "vendors", "pipeline": [{"$match": BUYABLE}], "as": "vendors"}},

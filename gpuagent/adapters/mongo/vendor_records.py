@@ -28,7 +28,7 @@ KEPT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class VendorReading:
     """What an order is held against, as it was read. began: before that, by the seconds that no one sets back.
 
     now: the server's clock, Unix seconds. policy: the document in force, which was read before the records.
@@ -48,11 +48,13 @@ class KeptReading:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self.monotonic = monotonic
-        self._reading: Reading | None = None
+        self._reading: VendorReading | None = None
 
-    def keep(self, began: float, now: float, policy: Document | None, records: Sequence[Document]) -> Reading | None:
-        """The Reading, kept; None where no policy is in force, by which nothing can be bought."""
-        self._reading = reading = Reading(began, now, policy, records) if policy else None
+    def keep(
+        self, began: float, now: float, policy: Document | None, records: Sequence[Document]
+    ) -> VendorReading | None:
+        """The reading, kept; None where no policy is in force, by which nothing can be bought."""
+        self._reading = reading = VendorReading(began, now, policy, records) if policy else None
         return reading
 
     @contextmanager
@@ -63,7 +65,7 @@ class KeptReading:
         finally:
             self._reading = None
 
-    def lately(self, kept_s: float) -> Reading | None:
+    def lately(self, kept_s: float) -> VendorReading | None:
         """The reading, with the server's clock as it is by now; None where it began more than so many seconds ago."""
         reading = self._reading
         if reading is None or not 0 <= (elapsed := self.monotonic() - reading.began) <= kept_s:
