@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from gpuagent.agent.guard import check_clocks
 from gpuagent.agent.inputs import check_sizes, keep_inputs
+from gpuagent.agent.readings import READING_S
 from gpuagent.agent.vendors import candidates
 from gpuagent.core import gpus
 from gpuagent.core.indices import tries_max
@@ -23,9 +24,9 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Ports
+from gpuagent.core.ports import Footing, Ports
 from gpuagent.core.workload import Source, Workload
-from gpuagent.errors import BadInput, WalletUnfunded
+from gpuagent.errors import BadInput, ClocksDiffer, PolicyRefused, WalletUnfunded
 
 GOAL_MAX = 2_000
 TAG_MAX = 100
@@ -149,10 +150,6 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
     count, at_once = order.several
     hedging = order.hedging
     _check(order, goal, max_hours, ports)
-    footing = ports.store.footing()
-    if order.workload:
-        check_sizes(order.workload, footing.policy())
-    check_clocks(ports, footing.now)
     run_id = run_id or ports.store.new_id()
     run = Run(
         run_id=run_id,
@@ -174,13 +171,32 @@ def prepare(order: Order, ports: Ports, run_id: str = "") -> Run:
         hedging=hedging,
         tags=tuple(dict.fromkeys(order.tags)),
     )
-    run = replace(run, gpu_type=_gpu_type(run, footing.vendors(), ports.wallet.token))
+    run = replace(run, gpu_type=_checked(run, order, ports))
     balance = ports.chain.head(ports.wallet.address).balance
     if balance <= 0:
         raise WalletUnfunded(
             f"wallet {ports.wallet.address} holds {show_usd(balance)} on {ports.wallet.token.network}: fund it first"
         )
     return run
+
+
+def _checked(run: Run, order: Order, ports: Ports) -> str:
+    """The run's GPU type as its vendors spell it, once rules and clocks allow the order.
+
+    What was read seconds ago will do to let it pass: each purchase is held against what is read for it. A refusal
+    rests on what is read for the order.
+    """
+    try:
+        return _checked_by(ports.store.footing(READING_S), run, order, ports)
+    except (BadInput, PolicyRefused, ClocksDiffer):
+        return _checked_by(ports.store.footing(), run, order, ports)
+
+
+def _checked_by(footing: Footing, run: Run, order: Order, ports: Ports) -> str:
+    if order.workload:
+        check_sizes(order.workload, footing.policy())
+    check_clocks(ports, footing.now)
+    return _gpu_type(run, footing.vendors(), ports.wallet.token)
 
 
 def _check_several(workload: Workload, count: int) -> None:

@@ -68,8 +68,8 @@ class TickStore:
         self._reading, self._vendors, self._policy = Reading(self._store.standing(run_id), at), None, None
         return self._reading.standing.run
 
-    def footing(self) -> Footing:
-        return self._store.footing()
+    def footing(self, kept_s: float = 0.0) -> Footing:
+        return self._store.footing(kept_s)
 
     def standing(self, run_id: str) -> Standing:
         return self._store.standing(run_id)

@@ -90,8 +90,8 @@ class Runs(Protocol):
         """Raises UnknownRun."""
         ...
 
-    def footing(self) -> Footing:
-        """The rules, the vendors and the clock."""
+    def footing(self, kept_s: float = 0.0) -> Footing:
+        """The rules, the vendors and the clock. kept_s: what was read so many seconds ago at most will do."""
         ...
 
     def standing(self, run_id: str) -> Standing:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuagent.adapters.wallets.local import LocalWallet
-from gpuagent.agent import decide, guard, market, pay, plan
+from gpuagent.agent import decide, guard, market, pay, plan, quotes
 from gpuagent.agent.guard import check_decision, check_payee
 from gpuagent.core.model import Action, Authorized, Challenge, Reserved
 from gpuagent.core.terms import agreed, derived_job_id, nonce, problem, unsigned_nonces
@@ -64,7 +64,7 @@ def test_a_purchase_is_held_against_the_rules_in_the_order_listed(
         return call
 
     for name in RULES:
-        for module in (decide, market, pay, plan):
+        for module in (decide, market, pay, plan, quotes):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, recorded(getattr(guard, name)))
     run = step(world.start().run_id, world.ports)

@@ -280,7 +280,7 @@ class Workshop:
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
         return ()
 
-    def footing(self) -> Footing:
+    def footing(self, kept_s: float = 0.0) -> Footing:
         return Footing(self.at, self.policy, self.vendors)
 
     def track_record(self, *_: object) -> TrackRecord:

@@ -1315,8 +1315,8 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day)\n",
-        "                reserved = None\n",
+        "policies.enforce(self._database, session, before, after, job, at, *lately, day, *seen)",
+        "None",
         "tests/agent/test_caps.py -k planned_apart",
     ),
     Mutant(
@@ -1378,8 +1378,8 @@ MUTANTS = (
     Mutant(
         "two processes that reserve at once do not see each other",
         "gpuagent/adapters/mongo/store.py",
-        "            policies.count(self._database, session, after.payer, growth)\n",
-        "            pass\n",
+        "policies.count(self._database, session, after.payer, growth) if growth else None",
+        "None",
         "tests/agent/test_caps.py -k reserve_at_once_meet",
     ),
     Mutant(
@@ -1530,10 +1530,45 @@ MUTANTS = (
         "tests/agent/test_halt.py -k held_against",
     ),
     Mutant(
+        "a record that changes while a purchase is planned does not hold at its reservation",
+        "gpuagent/adapters/mongo/vendor_records.py",
+        '        _count(connection.database, session, "vendorsChanged")\n',
+        "",
+        "tests/adapters/mongo/test_vendor_records.py -k changes_meanwhile",
+    ),
+    Mutant(
+        "an order is refused by what was read seconds ago",
+        "gpuagent/agent/start.py",
+        "        return _checked_by(ports.store.footing(), run, order, ports)",
+        "        raise",
+        "tests/agent/test_start.py -k just_recorded",
+    ),
+    Mutant(
+        "a process orders by rules and records that it has changed itself",
+        "gpuagent/adapters/mongo/vendor_records.py",
+        "        finally:\n            self._reading = None",
+        "        finally:\n            pass",
+        "tests/agent/test_start.py -k from_its_process",
+    ),
+    Mutant(
+        "a record that was read once is never read again for a reservation",
+        "gpuagent/adapters/mongo/vendor_records.py",
+        "reading = self.lately(KEPT_S)",
+        'reading = self.lately(float("inf"))',
+        "tests/adapters/mongo/test_vendor_records.py -k by_hand",
+    ),
+    Mutant(
+        "a reservation adds up no sum for a cap",
+        "gpuagent/adapters/mongo/sums.py",
+        "    if caps_wallet or caps_more(",
+        "    if caps_wallet and caps_more(",
+        "tests/adapters/mongo/test_vendor_records.py -k far_from_its_caps",
+    ),
+    Mutant(
         "two vendors that are added at once do not see each other",
-        "gpuagent/adapters/mongo/store.py",
-        'policies.update_one(sums.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)',
-        "policies.find_one(sums.CURRENT, session=session)",
+        "gpuagent/adapters/mongo/vendor_records.py",
+        '        _count(connection.database, session, "vendorsAdded")\n',
+        "",
         "tests/adapters/mongo/test_store.py -k added_at_once",
     ),
     Mutant(

@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 
 from gpuagent.adapters.mongo.policy import Counted
+from gpuagent.adapters.mongo.sums import caps_more
 from gpuagent.adapters.mongo.wallet_day import WalletDay
-from gpuagent.core import months
 from gpuagent.core.model import Run
 from gpuagent.core.policy import Policy, Usage
 
@@ -47,10 +47,5 @@ class KeptUsage:
             return None
         if rules.wallet_per_day is None or counted.wallet_day * FAR > rules.wallet_per_day:
             return None
-        caps_more = (
-            rules.vendor_per_day is not None
-            or not rules.tag_totals.keys().isdisjoint(run.tags)
-            or months.of_run(rules.month_budgets, run.user_id, run.tags)
-            or (rules.new_vendor is not None and not set(unproven).isdisjoint(vendor_ids))
-        )
-        return None if caps_more else Usage(counted.wallet_day, {}, {}, {}, {})
+        is_unproven = not set(unproven).isdisjoint(vendor_ids)
+        return None if caps_more(rules, run, is_unproven) else Usage(counted.wallet_day, {}, {}, {}, {})

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import Int64, ObjectId
-from pymongo import DESCENDING
+from pymongo import DESCENDING, ReturnDocument
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
@@ -75,9 +75,15 @@ def read(database: Documents, session: ClientSession | None = None) -> Policy:
     return readable(database.policies.find_one(CURRENT, session=session))
 
 
-def count(database: Documents, session: ClientSession, payer: str, amounts: Mapping[str, int]) -> None:
-    """Count a save with that growth() on the policy in force, before anything that it rests on is read."""
-    database.policies.update_one(CURRENT, {"$inc": increments(payer, amounts)}, session=session)
+def count(database: Documents, session: ClientSession, payer: str, amounts: Mapping[str, int]) -> Document | None:
+    """Count a save with that growth() on the policy in force, before anything that it rests on is read.
+
+    The document in force as it is then, with the server's clock in `countedAt`; None where there is none.
+    """
+    counted = {"$inc": increments(payer, amounts), "$currentDate": {"countedAt": True}}
+    return database.policies.find_one_and_update(
+        CURRENT, counted, return_document=ReturnDocument.AFTER, session=session
+    )
 
 
 def enforce(
@@ -91,13 +97,16 @@ def enforce(
     known: Policy | None = None,
     unproven: Collection[str] = (),
     day: WalletDay | None = None,
+    policy: Document | None = None,
+    record: Document | None = None,
 ) -> Counted | None:
     """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
 
     at: Unix seconds; what it is held against is never later than by the database's clock, as sums.read() has it.
     known: the rules that were in force lately, which say what to add up; where others are by now, they do. unproven: as
     sums.read() has it. day: the wallet's sum on the job's network, if there is one: it is added up where that says
-    nothing, or too much.
+    nothing, or too much. policy: as count() brought it. record: the vendor's, where that is known. Where these two and
+    `day` are all that a new reservation is held against, nothing is read for it.
 
     Returns what a new reservation was counted against, None for all else. A reservation must have counted itself
     in this transaction. Raises PolicyRefused.
@@ -111,7 +120,11 @@ def enforce(
     saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
     match saved, job:
         case (None, Reserved(approval=approved)) | (Reserved(approval=approved), Authorized()):
-            counted = counted_by(known or read(database, session), wallet=day is None)
+            counted = None
+            if policy and record and not saved:
+                known = readable(policy)
+                counted = sums.unread(policy, record, known, after, at, ahead, wallet=day is None)
+            counted = counted or counted_by(known or read(database, session), wallet=day is None)
             rules = readable(counted.policy)
             most = day.most(counted.policy, network, after.payer, counted.at) if day else None
             fits = most is not None and rules.wallet_per_day is not None and most <= rules.wallet_per_day

@@ -20,6 +20,7 @@ from gpuagent.adapters.mongo import (
     refunds,
     server,
     sums,
+    vendor_records,
     wallet_day,
     whole_runs,
 )
@@ -36,10 +37,9 @@ from gpuagent.core.model import Job, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
 from gpuagent.core.ports import Footing, Standing, TrackRecord
 from gpuagent.core.records import Refund
-from gpuagent.errors import BadInput, DuplicateRun, DuplicateVendorJob, StaleRun
+from gpuagent.errors import DuplicateRun, DuplicateVendorJob, StaleRun
 
 BY_ID = {"vendorId": ASCENDING}
-BUYABLE_BY_ID = [{"$match": BUYABLE}, {"$sort": BY_ID}]
 
 
 class MongoStore:
@@ -66,6 +66,7 @@ class MongoStore:
         # Once: for each use the driver would make an object of a collection anew.
         self._runs, self._jobs, self._payments, self._observations = map(self._database.get_collection, names)
         self._records = TrackRecords(self._database, monotonic)
+        self._kept = vendor_records.KeptReading(monotonic)
         self._rules: Policy | None = None
         """Those that were read last."""
         self._unproven: Collection[str] = ()
@@ -114,7 +115,9 @@ class MongoStore:
     @deadlined
     def standing(self, run_id: str) -> Standing:
         """The whole run in one read, with the policy in force, the vendors and the clock. Raises as load() does."""
+        began = self._monotonic()
         whole, ahead = whole_runs.read(self._runs, run_id), self._ahead()
+        self._kept.keep(began, seconds(whole.now), whole.policy, whole.vendors)
         return Standing(
             run=whole.run,
             now=round(seconds(whole.now) + ahead, 3),
@@ -132,25 +135,36 @@ class MongoStore:
         return vendors
 
     @deadlined
-    def footing(self) -> Footing:
-        """The policy in force, the vendors and the clock in one read."""
+    def footing(self, kept_s: float = 0.0) -> Footing:
+        """The policy in force, the vendors and the clock in one read, or as this process has read them of late."""
+        reading = (self._kept.lately(kept_s) if kept_s else None) or self._read_footing()
+        if reading is None:  # no policy is in force, by which nothing can be bought
+            return Footing(self.now(), self.policy, self.vendors)
+        return Footing(
+            now=round(reading.now + self._ahead(), 3),
+            policy=lambda: self._readable(reading.policy),
+            vendors=lambda: self._vendors_from(whole_runs.by_id(reading.records)),
+        )
+
+    def _read_footing(self) -> vendor_records.VendorReading | None:
         pipeline: list[Mapping[str, Any]] = [
             {"$match": sums.CURRENT},
-            {"$lookup": {"from": "vendors", "pipeline": BUYABLE_BY_ID, "as": "vendors"}},
+            {"$lookup": {"from": "vendors", "pipeline": [{"$match": BUYABLE}], "as": "vendors"}},
             {"$set": {"now": "$$NOW"}},
         ]
+        began = self._monotonic()
         document = next(iter(self._database.policies.aggregate(pipeline)), None)
-        if document is None:  # no policy is in force, by which nothing can be bought
-            return Footing(self.now(), self.policy, self.vendors)
-        now, records = round(seconds(document["now"]) + self._ahead(), 3), document["vendors"]
-        return Footing(now, lambda: self._readable(document), lambda: self._vendors_from(records))
+        if document is None:
+            return None
+        return self._kept.keep(began, seconds(document["now"]), document, document["vendors"])
 
     @deadlined
     def standings(self, run_ids: Sequence[str]) -> list[Standing]:
         """standing() of many runs in four reads, in any order, without those that are not there. Raises RunNotOurs."""
-        now = self.now()
+        began, now = self._monotonic(), self.now()
         policy = self._database.policies.find_one(sums.CURRENT)
         records = list(self._database.vendors.find(BUYABLE).sort(BY_ID))
+        self._kept.keep(began, now - self._ahead(), policy, records)
         documents_read = self._runs.aggregate(
             whole_runs.runs_with_all({"$in": [object_id(run_id) for run_id in run_ids]})
         )
@@ -170,8 +184,8 @@ class MongoStore:
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
     ) -> policies.Counted | None:
         """What a new reservation was counted against, if there is one."""
-        if growth := wallet_day.growth(before, after):
-            policies.count(self._database, session, after.payer, growth)
+        growth = wallet_day.growth(before, after)
+        policy = policies.count(self._database, session, after.payer, growth) if growth else None
         guarded = self._runs.update_one(
             {"_id": ObjectId(before.run_id), "version": before.version},
             {"$set": documents.run_fields(after, at)},
@@ -185,7 +199,8 @@ class MongoStore:
         for job in after.jobs:
             if job not in before.jobs:
                 day = self._records.wallet_day(job.quote.network, after.payer)
-                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day)
+                seen = policy, self._kept.record(policy, job.quote.vendor_id)
+                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day, *seen)
                 counted = reserved or counted
                 more = {"policyVersion": reserved.rules.version} if reserved else {}
                 self._write_job(session, before, after, job, at, more)
@@ -254,15 +269,17 @@ class MongoStore:
     @deadlined
     def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:
         """Put a new version in force. Raises BadInput, and nothing is changed."""
-        return self.connection.transaction(
-            lambda session: policies.change(self._database, session, revise, by, why, at)
-        )
+        with self._kept.forgotten():
+            return self.connection.transaction(
+                lambda session: policies.change(self._database, session, revise, by, why, at)
+            )
 
     @deadlined
     def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
-        return self.connection.transaction(
-            lambda session: policies.halt_payee(self._database, session, vendor, why, at)
-        )
+        with self._kept.forgotten():
+            return self.connection.transaction(
+                lambda session: policies.halt_payee(self._database, session, vendor, why, at)
+            )
 
     @deadlined
     def add_vendor(self, vendor: Vendor, is_new: Callable[[Sequence[Vendor]], bool], at: float) -> bool:
@@ -271,19 +288,8 @@ class MongoStore:
         is_new: is asked with the records that this transaction sees, and raises what forbids the new one.
         """
 
-        def write(session: ClientSession) -> bool:
-            # Two at once meet here: one of them starts again, and sees the other's record.
-            self._database.policies.update_one(sums.CURRENT, {"$inc": {"vendorsAdded": 1}}, session=session)
-            if not is_new(self._vendors(session)):
-                return False
-            document = {**documents.vendor_document(vendor), "createdAt": date(at)}
-            self._database.vendors.insert_one(document, session=session)
-            return True
-
-        try:
-            return self.connection.transaction(write)
-        except DuplicateKeyError as error:
-            raise BadInput(f"{vendor.vendor_id} is on record meanwhile: nothing was changed") from error
+        with self._kept.forgotten():
+            return vendor_records.add(self.connection, vendor, self._vendors, is_new, at)
 
     @deadlined
     def book_credit(self, credit: Credit, at: float) -> bool:
@@ -298,11 +304,8 @@ class MongoStore:
     @deadlined
     def put_vendor(self, vendor: Vendor, at: float) -> None:
         """Record a vendor, or change its record. at: when it is registered, if it is new."""
-        self._database.vendors.update_one(
-            {"vendorId": vendor.vendor_id},
-            {"$set": documents.vendor_document(vendor), "$setOnInsert": {"createdAt": date(at)}},
-            upsert=True,
-        )
+        with self._kept.forgotten():
+            vendor_records.put(self.connection, vendor, at)
 
 
 def _raise_duplicate(details: Mapping[str, Any]) -> None:

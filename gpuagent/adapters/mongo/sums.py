@@ -12,6 +12,7 @@ from gpuagent.adapters.mongo import months
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core.model import Run
+from gpuagent.core.months import of_run
 from gpuagent.core.policy import DAY_S, PROVEN_AFTER, Policy, Usage
 from gpuagent.errors import PolicyRefused
 
@@ -131,6 +132,31 @@ def read(
     )
     wallet_early = sum(amount(group["early"]) for group in read_there.get("wallet", ()))
     return Sums(usage, wallet_early, at - SLACK_S, min(at, now), records, document, read_there.get("past", ()))
+
+
+def unread(
+    policy: Document, record: Document, rules: Policy, run: Run, at: float, ahead: float, wallet: bool
+) -> Sums | None:
+    """What read() brings for one vendor, where nothing has to be added up for it; None where a sum has.
+
+    policy: the document in force as policy.count() brought it, of these rules. record: the vendor's. wallet: as read()
+    has it.
+    """
+    now = round(seconds(policy["countedAt"]) + ahead, 3)
+    caps_wallet = wallet and rules.wallet_per_day is not None
+    if caps_wallet or caps_more(rules, run, is_unproven=record.get("proven") is False):
+        return None
+    return Sums(Usage(), 0, at - SLACK_S, min(at, now), {record["vendorId"]: record}, policy, ())
+
+
+def caps_more(rules: Policy, run: Run, is_unproven: bool) -> bool:
+    """Whether these rules cap more sums of the run than its wallet's day. is_unproven: a vendor that is meant."""
+    return bool(
+        rules.vendor_per_day is not None
+        or not rules.tag_totals.keys().isdisjoint(run.tags)
+        or of_run(rules.month_budgets, run.user_id, run.tags)
+        or (rules.new_vendor is not None and is_unproven)
+    )
 
 
 def _new(network: str, ever: Document, others: Document) -> Stages:

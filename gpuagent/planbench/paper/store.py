@@ -39,7 +39,7 @@ class PaperStore:
             raise UnknownRun(f"no run {run_id} in a paper market")
         return self.run
 
-    def footing(self) -> Footing:
+    def footing(self, kept_s: float = 0.0) -> Footing:
         return Footing(self._clock.now(), self.policy, self.vendors)
 
     def standing(self, run_id: str) -> Standing:
