@@ -1,6 +1,7 @@
 """The rows of a range of runs as columns, some thousand runs at a time: what a summary adds up."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,11 @@ class Chunks:
 
     def _parts(self, runs: Columns, part: slice, run_ids: Ids) -> Iterator[Chunk]:
         """The rows of some runs; in halves where they are too many to be held. run_ids: of the part."""
-        jobs, payments = self.rows.job_columns(self.scope, run_ids), self.rows.payment_columns(self.scope, run_ids)
-        answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
+        with ThreadPoolExecutor(1) as beside:
+            reading = beside.submit(self.rows.payment_columns, self.scope, run_ids)
+            jobs = self.rows.job_columns(self.scope, run_ids)
+            answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
+            payments = reading.result()
         if jobs is not None and payments is not None and answers is not None:
             yield Chunk(runs, part, run_ids, jobs, payments, answers)
             return

@@ -191,8 +191,8 @@ def _shown(name: str, table: Table, rows: Rows) -> dict[str, Any]:
         number = table[ORDERED[name][0][-1]]
         keys = [*_keys(name, table)[:-1], ids.array["high"][number], ids.array["low"][number]]
         table = taken(table, first_rows(keys, TOP))
-    named = {"runId": rows.run_ids, "jobId": rows.job_ids}
-    texts = {column: objects(ids.texts(table[column])) for column, ids in named.items() if column in table}
+    ids_of = {"runId": rows.run_ids, "jobId": rows.job_ids}
+    texts = {column: objects(ids.texts(table[column])) for column, ids in ids_of.items() if column in table}
     return {**{column: plain(values) for column, values in table.items()}, **texts}
 
 
@@ -204,9 +204,9 @@ def _keys(name: str, table: Table) -> list[Array]:
 
 def _limits(times: Sequence[Array]) -> tuple[int | None, int | None]:
     """The earliest and the latest."""
-    known = np.concatenate(times)
-    known = known[known > NO_TIME]
-    return (int(known.min()), int(known.max())) if len(known) else (None, None)
+    moments = np.concatenate(times)
+    moments = moments[moments > NO_TIME]
+    return (int(moments.min()), int(moments.max())) if len(moments) else (None, None)
 
 
 def added(summaries: Sequence[Summary]) -> Summary:
