@@ -1,31 +1,25 @@
-"""The rows of a range of runs as narrow frames, some thousand runs at a time: what a summary adds up."""
+"""The rows of a range of runs as columns, some thousand runs at a time: what a summary adds up."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.records import ReportScope
 from gpuagent.errors import StoreError
+from gpuagent.reports.columns import NO_TIME, Texts, Values, objects, taken
 from gpuagent.reports.figures.summary import Rows
-from gpuagent.reports.frames import DECISIONS, TIME, Frame, costs, frame, saved_by, with_token_counts
+from gpuagent.reports.frames import costs, saved_by, with_token_counts
 from gpuagent.reports.ids import Ids
 from gpuagent.reports.partitions import LEAF_BITS
 from gpuagent.reports.summary_rows import Array, Coded, Columns, Count, Lists, SummaryRows
 
 OVER = (("settled", "completed"), ("voided", "failed"), ("voided", ""))
 """State of a job and status of its payment, where the records agree that nothing is left to be decided."""
-ANSWERS = {
-    name: "object" if kind == "str" else kind
-    for name, kind in DECISIONS.items()
-    if name in ("runId", "at", "planner", "model", "cost", "promptTokens", "completionTokens")
-}
 NO_ANSWERS: Lists = {name: [] for name in ("runId", "at", "planner", "model", "cost", "tokens")}
-NO_TIME = -(2**63)
-"""In a column of times: none. It is before all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +60,11 @@ class Chunks:
 
     def _parts(self, runs: Columns, part: slice, run_ids: Ids) -> Iterator[Chunk]:
         """The rows of some runs; in halves where they are too many to be held. run_ids: of the part."""
-        jobs, payments = self.rows.job_columns(self.scope, run_ids), self.rows.payment_columns(self.scope, run_ids)
-        answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
+        with ThreadPoolExecutor(1) as beside:
+            reading = beside.submit(self.rows.payment_columns, self.scope, run_ids)
+            jobs = self.rows.job_columns(self.scope, run_ids)
+            answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
+            payments = reading.result()
         if jobs is not None and payments is not None and answers is not None:
             yield Chunk(runs, part, run_ids, jobs, payments, answers)
             return
@@ -81,24 +78,22 @@ class Chunks:
     def decoded(self, chunk: Chunk) -> Rows:
         """The rows of a chunk, decoded. Raises StoreError."""
         run_ids, jobs, payments = chunk.run_ids, dict(chunk.jobs), dict(chunk.payments)
-        runs = _runs(dict(chunk.runs)).iloc[chunk.part].assign(runId=np.arange(len(run_ids)))
+        numbers = np.arange(len(run_ids))
+        runs = {**taken(_runs(chunk.runs), numbers + chunk.part.start), "runId": numbers}
         job_ids, paid_ids = Ids(jobs["jobId"]), Ids(payments["jobId"])
-        self.count(len(runs) + len(job_ids) + len(paid_ids))
+        self.count(len(run_ids) + len(job_ids) + len(paid_ids))
         paid_places = job_ids.places_of(paid_ids)
         of_runs = run_ids.places_of(Ids(jobs["runId"]))
-        whole = _purchases(jobs, of_runs, payments, paid_places)
-        whole = whole[of_runs >= 0].reset_index(drop=True)
-        missing = paid_ids.texts((paid_places < 0) | ~np.isin(paid_places, whole.jobId))
+        whole = taken(_purchases(jobs, of_runs, payments, paid_places), of_runs >= 0)
+        missing = paid_ids.texts((paid_places < 0) | ~np.isin(paid_places, whole["jobId"]))
         unmatched = self._without_job(missing, run_ids)
-        over = np.zeros(len(whole), "bool")
-        for state, paid in OVER:
-            over |= ((whole.state == state) & (whole.paymentStatus == paid)).to_numpy()
-        unmatched += job_ids.texts(whole.jobId.to_numpy()[~over])
+        over = [whole["state"].are(state) & whole["paymentStatus"].are(paid) for state, paid in OVER]
+        unmatched += job_ids.texts(whole["jobId"][~np.any(over, axis=0)])
         purchases = whole
         if self.vendor:
-            purchases = whole[whole.vendorId == self.vendor].reset_index(drop=True)
-            runs = runs[runs.runId.isin(purchases.runId)].reset_index(drop=True)
-            whole = whole[whole.runId.isin(purchases.runId)].reset_index(drop=True)
+            purchases = taken(whole, whole["vendorId"].are(self.vendor))
+            bought = np.bincount(purchases["runId"], minlength=len(run_ids)) > 0
+            runs, whole = taken(runs, bought), taken(whole, bought[whole["runId"]])
         by_leaf = _by_leaf(jobs["runId"]["high"], jobs["actualCost"])
         return Rows(runs, purchases, whole, _decisions(chunk.answers, run_ids), unmatched, run_ids, job_ids, by_leaf)
 
@@ -117,24 +112,16 @@ def _by_leaf(high: Array, amounts: Array) -> dict[int, tuple[int, int]]:
     return dict(zip(leaves.tolist(), zip(counts.tolist(), sums.tolist(), strict=True), strict=True))
 
 
-def _runs(columns: Columns) -> Frame:
-    """The runs, whose runId is their number."""
-    tags = _objects(columns["tags"], lambda names: tuple(names))
-    needed = np.where(columns["hasFile"], columns["maxHours"], np.nan)
-    return pd.DataFrame(
-        {
-            "runId": np.arange(len(columns["runId"])),
-            **{name: _texts(columns[name]) for name in ("userId", "planner", "status")},
-            "tags": tags,
-            "createdAt": _times(columns["createdAt"]),
-            **{name: columns[name] for name in ("settled", "plannerCost", "budgetTotal")},
-            "needed": needed,
-            "plannerArms": _objects(columns["plannerArms"], lambda arms: arms or None),
-        }
-    )
+def _runs(columns: Columns) -> dict[str, Any]:
+    return {
+        **{name: _texts(columns[name]) for name in ("userId", "planner", "status")},
+        **{name: _lists(columns[name], missing) for name, missing in (("tags", []), ("plannerArms", None))},
+        **{name: columns[name] for name in ("createdAt", "settled", "plannerCost", "budgetTotal")},
+        "needed": np.where(columns["hasFile"], columns["maxHours"], np.nan),
+    }
 
 
-def _purchases(jobs: Columns, of_runs: Array, payments: Columns, paid_places: Array) -> Frame:
+def _purchases(jobs: Columns, of_runs: Array, payments: Columns, paid_places: Array) -> dict[str, Any]:
     """Jobs with their payments. jobId: the job's number; runId: of its run, -1 for another's.
 
     paid_places: of the job of each payment, -1 where there is none.
@@ -142,40 +129,35 @@ def _purchases(jobs: Columns, of_runs: Array, payments: Columns, paid_places: Ar
     count, paid_for = len(of_runs), np.flatnonzero(paid_places >= 0)
     of_payment = np.full(count, -1)
     of_payment[paid_places[paid_for]] = paid_for
-    signed = of_payment >= 0
 
-    def of_paid(name: str, missing: int) -> Array:
-        values = np.full(count, missing, "int64")
-        values[signed] = payments[name][of_payment[signed]]
-        return values
+    def of_paid(values: Array, missing: int) -> Array:
+        # The last value is that of -1.
+        paid: Array = np.append(values, missing)[of_payment]
+        return paid
 
     codes, names = payments["paymentStatus"]
-    statuses = np.full(count, -1)
-    statuses[signed] = codes[of_payment[signed]]
-    state, signed_at = _texts(jobs["state"]), of_paid("signedAt", NO_TIME)
-    returned = {"refunded": of_paid("refunded", 0).clip(min=0), "credit": of_paid("credit", 0)}
-    amounts = costs(np.asarray(state == "settled"), {**jobs, **returned})
+    state, signed_at = _texts(jobs["state"]), of_paid(payments["signedAt"], NO_TIME)
+    returned = {"refunded": of_paid(payments["refunded"], 0).clip(min=0), "credit": of_paid(payments["credit"], 0)}
+    amounts = costs(state.are("settled"), {**jobs, **returned})
     settled_at, created_at = jobs["settledAt"], jobs["createdAt"]
     no_earlier = np.maximum(np.maximum(settled_at, created_at), signed_at)
-    return pd.DataFrame(
-        {
-            "jobId": np.arange(count),
-            "runId": of_runs,
-            "protocol": _texts(jobs["protocol"], OWN_PROTOCOL),
-            **{name: _texts(jobs[name]) for name in ("gpuType", "vendorId", "status", "errorMessage")},
-            "state": state,
-            "hedges": _texts((np.where(jobs["hedges"]["high"] > 0, 0, -1), ["a late job"])),
-            "paymentStatus": _texts((statuses, names)),
-            "hours": jobs["hours"],
-            "expectedCost": jobs["expectedCost"],
-            "createdAt": _times(created_at),
-            "signedAt": _times(signed_at),
-            "settledAt": _times(np.where(settled_at == NO_TIME, NO_TIME, no_earlier)),
-            "completedAt": _times(jobs["completedAt"]),
-            **amounts,
-            "saved": _saved(amounts["paid"], jobs["hours"], jobs["hoursSaved"]),
-        }
-    )
+    return {
+        "jobId": np.arange(count),
+        "runId": of_runs,
+        "protocol": _texts(jobs["protocol"], OWN_PROTOCOL),
+        **{name: _texts(jobs[name]) for name in ("gpuType", "vendorId", "status", "errorMessage")},
+        "state": state,
+        "hedges": jobs["hedges"]["high"] > 0,
+        "paymentStatus": Texts.of(of_paid(codes, -1), names),
+        "hours": jobs["hours"],
+        "expectedCost": jobs["expectedCost"],
+        "createdAt": created_at,
+        "signedAt": signed_at,
+        "settledAt": np.where(settled_at == NO_TIME, NO_TIME, no_earlier),
+        "completedAt": jobs["completedAt"],
+        **amounts,
+        "saved": _saved(amounts["paid"], jobs["hours"], jobs["hoursSaved"]),
+    }
 
 
 def _saved(paid: Array, hours: Array, hours_saved: Array) -> Array:
@@ -185,32 +167,30 @@ def _saved(paid: Array, hours: Array, hours_saved: Array) -> Array:
     return saved
 
 
-def _texts(coded: Coded, missing: str = "") -> pd.Categorical:
-    """A column of texts. missing: where there is none."""
+def _texts(coded: Coded, missing: str = "") -> Texts:
     codes, names = coded
-    if (codes < 0).any():
-        names = names if missing in names else [*names, missing]
-        codes = np.where(codes < 0, names.index(missing), codes)
-    return pd.Categorical.from_codes(codes, categories=pd.Index(names, dtype="object"))
+    return Texts.of(codes, names, missing)
 
 
-def _objects(coded: Coded, make: Any) -> Array:
-    """The lists of a column, one object for all that are the same; None where there is none."""
+def _lists(coded: Coded, missing: Any) -> Values:
     codes, lists = coded
-    objects = np.empty(len(lists) + 1, "object")
-    objects[:] = [*(make(values) for values in lists), None]  # the last one is that of -1
-    return objects[codes]
+    return Values(codes, objects([*lists, missing]))
 
 
-def _times(milliseconds: Array) -> "pd.Series[Any]":
-    return pd.Series(milliseconds.view("datetime64[ms]")).dt.tz_localize("UTC")
-
-
-def _decisions(answers: Lists, run_ids: Ids) -> Frame:
+def _decisions(answers: Lists, run_ids: Ids) -> dict[str, Any]:
+    places = run_ids.places_of(Ids.of(answers["runId"]))
     counts = [with_token_counts({"tokens": tokens}) for tokens in answers["tokens"]]
-    texts = {name: ["" if text is None else text for text in answers[name]] for name in ("planner", "model")}
-    tokens = {name: [count[name] for count in counts] for name in ("promptTokens", "completionTokens")}
-    columns = {**answers, **texts, **tokens, "runId": run_ids.places_of(Ids.of(answers["runId"]))}
-    times = _times(np.array(answers["at"], "int64"))
-    table = pd.DataFrame({**{name: columns[name] for name in ANSWERS}, "at": times})
-    return frame(table[table.runId >= 0].reset_index(drop=True), {**ANSWERS, "runId": "int64", "at": TIME})
+    amounts = {"cost": answers["cost"]}
+    amounts |= {name: [count[name] for count in counts] for name in ("promptTokens", "completionTokens")}
+    table = {
+        "runId": places,
+        "at": np.array(answers["at"], "int64"),
+        **{name: objects(["" if text is None else text for text in answers[name]]) for name in ("planner", "model")},
+        **{name: np.array([_amount(value) for value in values], "int64") for name, values in amounts.items()},
+    }
+    return taken(table, places >= 0)
+
+
+def _amount(value: Any) -> int:
+    """0 for none, and for what is no number."""
+    return 0 if value is None or value != value else int(value)

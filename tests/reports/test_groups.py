@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -10,7 +11,8 @@ from gpuagent.errors import BadInput
 from gpuagent.render.palette import GREY
 from gpuagent.reports import sections
 from gpuagent.reports.charts.style import SPECIAL, Picture, marks
-from gpuagent.reports.figures import groups
+from gpuagent.reports.columns import Texts, Values, edge_ms, objects
+from gpuagent.reports.figures import groups, sums
 from gpuagent.reports.figures.groups import REMAINDER, SUMS, label
 from gpuagent.reports.figures.spend import PLANNER
 from gpuagent.reports.frames import frame
@@ -98,20 +100,14 @@ def test_an_unknown_dimension_is_refused_with_those_there_are() -> None:
 
 
 def test_runs_of_an_earlier_version_have_neither_tags_nor_a_planner() -> None:
-    at = pd.Timestamp("2026-11-03T10:20", tz="UTC").as_unit("us")
-    columns = dict.fromkeys(("jobs", "cost", "refunded", "credit"), 5)
-    paid = pd.DataFrame([{"runId": run, "settledAt": at, **columns} for run in ("r1", "r2", "r2")])
-    decisions = pd.DataFrame([{"runId": "r1", "at": at, "cost": 7}])
-    runs = pd.DataFrame(
-        [{"runId": "r1", "userId": None, "planner": None, "tags": None}, {"runId": "r2", "tags": ["a", "a"]}]
-    ).astype("object")
-    runs = runs.where(runs.notna(), None)
-    table = groups.of_runs(paid, decisions, runs, "h")
-    assert set(table["at"]) == {at.floor("h")}
-    rows = {
-        (dimension, name): (cost, planner)
-        for dimension, name, cost, planner in table[["dimension", "name", "cost", "plannerCost"]].itertuples(
-            index=False
-        )
-    }
-    assert rows == {("user", ""): (15, 7), ("planner", ""): (15, 7), ("tag", ""): (5, 7), ("tag", "a"): (10, 0)}
+    at = np.array([edge_ms(pd.Timestamp("2026-11-03T10:20", tz="UTC"))])
+    amounts = dict.fromkeys(("jobs", "cost", "refunded", "credit"), np.full(3, 5))
+    paid = {"runId": np.array([0, 1, 1]), "settledAt": at.repeat(3), **amounts}
+    decisions = {"runId": np.array([0]), "at": at, "cost": np.array([7])}
+    nothing = {name: Texts.of(np.array([-1, -1]), []) for name in ("userId", "planner")}
+    runs = {"runId": np.arange(2), **nothing, "tags": Values(np.array([-1, 0]), objects([["a", "a"], []]))}
+    table = sums.of_runs(paid, decisions, runs, "h")
+    assert set(table["at"]) == {edge_ms(pd.Timestamp("2026-11-03T10:00", tz="UTC"))}
+    columns = (table[name].tolist() for name in ("dimension", "name", "cost", "plannerCost"))
+    rows = {(dimension, name): amounts for dimension, name, *amounts in zip(*columns, strict=True)}
+    assert rows == {("user", ""): [15, 7], ("planner", ""): [15, 7], ("tag", ""): [5, 7], ("tag", "a"): [10, 0]}

@@ -185,6 +185,20 @@ def test_rows_come_in_as_many_answers_as_they_need(varied: Varied, monkeypatch: 
     assert replace(report, fresh=True).headlines == report.headlines
 
 
+def test_payments_are_of_the_moment_of_their_runs_though_another_session_reads_them(varied: Varied) -> None:
+    report = report_history.report(varied[0], "all")
+    job = varied[1].jobs.find_one(SOLE)
+    with report.open_rows() as rows:
+        runs = rows.run_columns(report.scope, str(job["runId"]), "f" * 24, 1)
+        which, fields = {"jobId": job["_id"]}, {"$set": {"refunded": Decimal128("0.01")}, "$unset": {"credit": ""}}
+        before = varied[1].payments.find_one(which)
+        varied[1].payments.update_one(which, fields, bypass_document_validation=True)
+        payments = rows.payment_columns(report.scope, [str(job["runId"])])
+        varied[1].payments.replace_one(which, before, bypass_document_validation=True)
+    assert len(runs["runId"]) == len(payments["jobId"]) == 1
+    assert payments["refunded"][0] == int(before.get("refunded", Decimal128("0")).to_decimal() * 10**6)
+
+
 def test_what_one_snapshot_has_no_time_for_is_made_of_later_ones(varied: Varied, made: list[str]) -> None:
     report = report_history.report(varied[0], "all", vendor="gpu_vendor_3")
     opened: list[float] = []

@@ -72,6 +72,13 @@ MUTANTS = (
         "tests/reports/test_summaries.py -k as_many_answers",
     ),
     Mutant(
+        "payments are of a later moment than their runs",
+        "gpuagent/adapters/mongo/report_partitions.py",
+        '{"level": "snapshot", "atClusterTime": self._read_at}',
+        '{"level": "snapshot"}',
+        "tests/reports/test_summaries.py -k moment_of_their",
+    ),
+    Mutant(
         "a summary is believed whatever its jobs cost meanwhile",
         "gpuagent/reports/signatures.py",
         "for sums in (counts.runs, counts.jobs, counts.returned))",
@@ -3823,9 +3830,9 @@ MUTANTS = (
     ),
     Mutant(
         "a tag that a run has twice counts twice",
-        "gpuagent/reports/figures/groups.py",
-        "for tag in dict.fromkeys(tags[first])",
-        "for tag in tags[first]",
+        "gpuagent/reports/figures/sums.py",
+        'for tag in dict.fromkeys(tags.values[tags_place] or ("",))',
+        'for tag in (tags.values[tags_place] or ("",))',
         "tests/reports/test_groups.py -k earlier_version",
     ),
     Mutant(
@@ -3845,8 +3852,8 @@ MUTANTS = (
     Mutant(
         "a credit is not seen by a report",
         "gpuagent/reports/chunks.py",
-        '"credit": of_paid("credit", 0)}',
-        '"credit": 0}',
+        '"credit": of_paid(payments["credit"], 0)}',
+        '"credit": 0 * of_paid(payments["credit"], 0)}',
         "tests/reports/test_summaries.py -k equal_what",
     ),
     Mutant(

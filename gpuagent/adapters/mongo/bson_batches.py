@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from struct import Struct
 
+from bson import Timestamp
+
 from gpuagent.errors import StoreError
 
 DOUBLE, STRING, DOCUMENT, ARRAY, OBJECT_ID, BOOLEAN, DATE, NULL = 0x01, 0x02, 0x03, 0x04, 0x07, 0x08, 0x09, 0x0A
@@ -11,14 +13,19 @@ FIXED = {DOUBLE: 8, OBJECT_ID: 12, BOOLEAN: 1, DATE: 8, NULL: 0, INT32: 4, TIMES
 """Types of values that have one length, and this in bytes."""
 
 _SIZE = Struct("<i").unpack_from
+_TIMESTAMP = Struct("<II").unpack_from
 
 
 @dataclass
 class Batches:
-    """Documents of one answer after the other. data: arrays of them; starts: where each document begins in these."""
+    """Documents of one answer after the other. data: arrays of them; starts: where each document begins in these.
+
+    read_at: the moment that they are of, None where the server does not say it.
+    """
 
     data: bytearray = field(default_factory=bytearray)
     starts: list[int] = field(default_factory=list)
+    read_at: Timestamp | None = None
 
     def add(self, cursor: memoryview) -> int:
         """Add the batch of an answer's cursor. Returns the cursor's id, 0 for one that is at its end."""
@@ -30,6 +37,9 @@ class Batches:
                 self._add_documents(cursor, position)
             elif kind == INT64 and name == b"id":
                 cursor_id = int.from_bytes(cursor[position : position + 8], "little")
+            elif kind == TIMESTAMP and name == b"atClusterTime":
+                increment, seconds = _TIMESTAMP(cursor, position)
+                self.read_at = Timestamp(seconds, increment)
             position += length_at(kind, cursor, position)
         return cursor_id
 

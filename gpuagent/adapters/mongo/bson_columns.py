@@ -72,12 +72,12 @@ Column: TypeAlias = Array | Coded
 class BsonColumns(Mapping[str, Column]):
     """Columns of documents, each decoded whenever it is asked for; the documents are read along for the first one.
 
-    fields: by the column's name, the path of the field, `name` or `outer.name`, and its kind. To be used by one thread
-    at a time. Raises StoreError.
+    fields: by the column's name, the path of the field, `name` or `outer.name`, and its kind. read_at: as batches
+    have it. To be used by one thread at a time. Raises StoreError.
     """
 
     def __init__(self, batches: Batches, fields: Mapping[str, tuple[str, ColumnKind]]) -> None:
-        self._batches, self._fields = batches, fields
+        self._batches, self._fields, self.read_at = batches, fields, batches.read_at
 
     @property
     def count(self) -> int:

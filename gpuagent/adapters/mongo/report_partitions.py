@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 import pymongo
-from bson import Decimal128, Int64, ObjectId
+from bson import Decimal128, Int64, ObjectId, Timestamp
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidDocument
 from bson.raw_bson import RawBSONDocument
@@ -37,12 +37,9 @@ TOO_LARGE = {10334, 17419, 17420, 146}
 """MongoDB's error codes for an answer that is larger than a document may be."""
 ROWS_MAX = 75_000
 """Jobs or payments that are read at once, some 25 MB of them, unless they are of one run; twice as many are held."""
-BATCH_ROWS = 20_000
-"""Of an answer, some 7 MB of them, of which there are two copies for a moment."""
+BATCH_ROWS = 20_000  # of an answer, some 7 MB of them, of which there are two copies for a moment
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Fields: TypeAlias = Mapping[str, tuple[str, ColumnKind]]
-
-
 RUN_COLUMNS = {
     "runId": ("_id", ColumnKind.ID),
     **{name: (name, ColumnKind.TEXT) for name in ("userId", "planner", "status")},
@@ -80,8 +77,11 @@ ANSWER_COLUMNS = {
 class MongoPartitions(MongoStreams):
     """The same rows, and those of a range of runs as columns. Every method raises StoreError.
 
-    first, end: ids, first <= id of the run < end.
+    first, end: ids, first <= id of the run < end. A thread may read payments while another reads the rest.
     """
+
+    _read_at: Timestamp | None = None
+    """The moment of the runs that were read last, as the server has it."""
 
     def moment(self) -> str:
         """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
@@ -141,7 +141,9 @@ class MongoPartitions(MongoStreams):
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
         """The first runs of the scope in the range, in the order of their ids."""
         match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
-        return self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
+        runs = self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
+        self._read_at = runs.read_at
+        return runs
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
@@ -150,8 +152,11 @@ class MongoPartitions(MongoStreams):
         )
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
-        match = {**_of(scope, run_ids), "network": scope.network}
-        return self._of_runs({"find": "payments", "filter": match}, run_ids, PAYMENT_COLUMNS)
+        """The payments of these runs, as of the moment of the runs that were read last."""
+        find = {"find": "payments", "filter": {**_of(scope, run_ids), "network": scope.network}}
+        if self._read_at:
+            find["readConcern"] = {"level": "snapshot", "atClusterTime": self._read_at}
+        return self._of_runs(find, run_ids, PAYMENT_COLUMNS)
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
@@ -245,18 +250,22 @@ class MongoPartitions(MongoStreams):
         return None if rows.count > ROWS_MAX else rows
 
     def _find(self, find: Document, fields: Fields) -> BsonColumns:
-        """Columns of what is found. The server projects whole fields alone, which costs it least."""
+        """Columns of what is found. The server projects whole fields alone, which costs it least.
+
+        A session serves one thread at a time; what has a moment of its own is read by another one.
+        """
+        beside = "readConcern" in find
+        turn, session = (nullcontext(), self._snapshots.beside) if beside else (self._turn, self._session)
         batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
-        command = {**find, "projection": projection}
+        command = {**find, "projection": projection, "batchSize": BATCH_ROWS}
         while command:
             # The server refuses a time limit for a getMore: the find's is for all of its batches.
             limit = nullcontext() if "find" in command else pymongo.timeout(None)
-            with self._turn, bounded(self._deadline_s), limit:
-                answer = self._database.command(
-                    {**command, "batchSize": BATCH_ROWS}, session=self._session, codec_options=RAW
-                )
+            with turn, bounded(self._deadline_s), limit:
+                answer = self._database.command(command, session=session, codec_options=RAW)
             cursor_id = batches.add(memoryview(answer["cursor"].raw))
-            command = {"getMore": Int64(cursor_id), "collection": find["find"]} if cursor_id else {}
+            more = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": BATCH_ROWS}
+            command = more if cursor_id else {}
         return BsonColumns(batches, fields)
 
 

@@ -22,12 +22,16 @@ class SnapshotGoneError(StoreError):
 
 
 class Snapshots:
-    """The snapshot that is read, and later ones where the server gives it up. session: of the newest."""
+    """The snapshot that is read, and later ones where the server gives it up. session: of the newest.
+
+    beside: a session without a snapshot of its own, for what another thread reads as of the same moment.
+    """
 
     def __init__(self, client: MongoClient[Any], sessions: ExitStack) -> None:
         """sessions: ends them; rows of an earlier one may still be under way when a later one begins."""
         self._client, self._sessions = client, sessions
         self.session = self._begun()
+        self.beside = sessions.enter_context(client.start_session(causal_consistency=False))
 
     def replace(self, gone: ClientSession) -> None:
         """Takes a later snapshot in place of one that is gone, unless another stream of rows did so already."""

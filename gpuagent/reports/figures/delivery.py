@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from gpuagent.reports.frames import TIME, Frame, frame
@@ -37,41 +35,6 @@ def delivered(runs: Frame, purchases: Frame) -> Frame:
     rows = [_result(run, jobs_by_run[str(run.runId)]) for run in completed.itertuples()]
     results = frame(pd.DataFrame(rows, columns=list(DELIVERED)), DELIVERED)
     return results.sort_values(["cost", "createdAt"], ascending=[False, True], kind="stable", ignore_index=True)
-
-
-def totals(runs: Frame, purchases: Frame) -> Frame:
-    """Of runs with a job file that completed: cost, saved, and twice, the hours bought twice as Decimal.
-
-    The same sums as delivered() has, for many runs. needed: a column of the runs, the hours of the job file.
-    """
-    settled = purchases[(purchases.state == "settled") & purchases.runId.isin(runs.runId)]
-    sums = settled.groupby("runId", sort=False)[["cost", "saved"]].sum().reindex(runs.runId, fill_value=0)
-    (bought, needed), digits = _whole([settled.hours, runs.needed])
-    extra = -needed
-    np.add.at(extra, pd.Index(runs.runId).get_indexer(settled.runId), bought)
-    twice = [Decimal(int(units)).scaleb(-digits) if units > 0 else Decimal(0) for units in extra]
-    return pd.DataFrame(
-        {
-            "runId": runs.runId.to_numpy(),
-            "createdAt": runs.createdAt.array,
-            **{name: sums[name].to_numpy("int64") for name in ("cost", "saved")},
-            "twice": pd.Series(twice, dtype="object"),
-        }
-    )
-
-
-def _whole(columns: "Sequence[pd.Series[float]]") -> "tuple[list[npt.NDArray[Any]], int]":
-    """Hours as whole numbers of the last decimal that any of them has, and the number of decimals: sums are exact.
-
-    What is no number counts as none.
-    """
-    coded = [pd.factorize(column.where(np.isfinite(column)).to_numpy()) for column in columns]
-    exact = [[Decimal(str(hours)) for hours in values] for _, values in coded]
-    digits = max((-int(hours.as_tuple().exponent) for values in exact for hours in values), default=0)
-    units = [[int(hours.scaleb(digits)) for hours in values] for values in exact]
-    # A run has fewer jobs than 1000: Python's integers where the sum of so many may not fit.
-    kind = "int64" if max((max(values) for values in units if values), default=0) < 2**53 else "object"
-    return [np.array([*values, 0], kind)[codes] for values, (codes, _) in zip(units, coded, strict=True)], digits
 
 
 def mean_cost(cost: int, results: int) -> int | None:

@@ -4,11 +4,8 @@ A run with several tags counts under each of them, so tags may add up to more th
 sum. What a planner charged belongs to the user, the tags and the planner of its run, and to no vendor or GPU type.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
-from typing import Any
+from collections.abc import Mapping
 
-import numpy as np
 import pandas as pd
 
 from gpuagent.core.status import planner_label
@@ -47,54 +44,6 @@ def label(dimension: str, name: str) -> str:
         return f"no {NOUNS[dimension]}"
     text = planner_label(name) if dimension == "planner" else name
     return f'"{text}"' if text.strip('"') in RESERVED else text
-
-
-def of_runs(paid: Frame, decisions: Frame, runs: Frame, unit: str) -> Frame:
-    """Purchases of paid_in() and decisions added up by time and by the user, each tag and the planner of their run.
-
-    name: "" for none. unit: D or h, to which times are rounded down.
-    """
-    columns = ["at", "runId", *SUMS]
-    of_decisions = {**dict.fromkeys(SUMS, 0), "at": decisions["at"].dt.floor(unit), "plannerCost": decisions.cost}
-    parts = [paid.assign(at=paid.settledAt.dt.floor(unit), plannerCost=0), decisions.assign(**of_decisions)]
-    spent = pd.concat([part[columns] for part in parts if len(part)] or [parts[0][columns]], ignore_index=True)
-    kinds, groups_of = _kinds_of(runs)
-    # First by kinds of runs, which are few beside the runs; then by what each kind belongs to.
-    spent = spent.assign(kind=kinds.reindex(spent.runId).to_numpy())
-    by_kind = spent.groupby(["at", "kind"], as_index=False)[list(SUMS)].sum()
-    members = [groups_of[kind] for kind in by_kind.kind]
-    places = np.repeat(np.arange(len(members)), [len(groups) for groups in members])
-    labels = pd.DataFrame(list(chain.from_iterable(members)), columns=["dimension", "name"])
-    rows = pd.concat([by_kind.iloc[places].reset_index(drop=True), labels], axis=1)
-    return frame(rows.groupby(list(OF_RUNS_KEY), as_index=False)[list(SUMS)].sum(), OF_RUNS)
-
-
-def _kinds_of(runs: Frame) -> tuple["pd.Series[int]", Sequence[Sequence[tuple[str, str]]]]:
-    """The kind of each run, which is one for the same user, planner and tags, and the groups of each kind.
-
-    A group is a dimension and a name.
-    """
-    tags = _tags_of(runs.tags.to_numpy())
-    kinds = np.zeros(len(runs), "int64")
-    for values in (runs.userId, runs.planner, tags):
-        codes, names = pd.factorize(values, use_na_sentinel=False)
-        kinds = pd.factorize(kinds * len(names) + codes)[0]
-    firsts = np.flatnonzero(~pd.Series(kinds).duplicated())
-    groups = []
-    for first in firsts:
-        user, planner = runs.userId.iloc[first], runs.planner.iloc[first]
-        own = [("user", user), ("planner", planner), *(("tag", tag) for tag in dict.fromkeys(tags[first]))]
-        groups.append([(dimension, name or "") for dimension, name in own])
-    return pd.Series(kinds, index=runs.runId), groups
-
-
-def _tags_of(lists: Any) -> Any:
-    """The tags of each run as a tuple. lists: of runs with the same tags mostly the same object."""
-    codes, firsts = pd.factorize(np.fromiter(map(id, lists), "int64", len(lists)))
-    tuples = np.empty(len(firsts), "object")
-    tuples[codes] = lists
-    tuples[:] = [tuple(names or ("",)) for names in tuples]
-    return tuples[codes]
 
 
 def spent_by(dimension: str, tables: Mapping[str, Frame]) -> Frame:

@@ -1,15 +1,15 @@
 """Summaries as bytes that are kept, and what they hold read again, whichever version of them was written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from gpuagent.reports.figures.summary import TABLES, Milliseconds, Summary
-from gpuagent.reports.frames import TIME, Frame
+from gpuagent.reports.columns import objects
+from gpuagent.reports.figures.summary import TABLES, Milliseconds, Summary, dtype_of
 from gpuagent.reports.kept import packed, unpacked_parts
+from gpuagent.reports.summary_rows import Array
 
 FORMAT = 4
 """Of what is kept: raise it whenever a figure comes to mean something else, and all is made anew."""
@@ -26,7 +26,10 @@ def encoded(summary: Summary) -> bytes:
     steps = np.diff(summary.times, prepend=0)
     wide = np.flatnonzero((steps < 0) | (steps > STEP_MAX))
     content = {
-        "tables": {name: _columns(summary.tables[name], columns) for name, columns in TABLES.items()},
+        "tables": {
+            name: {column: _plain(column, summary.columns[name][column]) for column in columns}
+            for name, columns in TABLES.items()
+        },
         "counts": dict(summary.counts),
         "twice": str(summary.twice),
         "times": {"wide": wide.tolist(), "steps": steps[wide].tolist()},
@@ -42,7 +45,10 @@ def decoded(content: bytes) -> Summary | None:
         return None
     plain, numbers = parts
     return Summary(
-        {name: _table(plain["tables"][name], columns) for name, columns in TABLES.items()},
+        {
+            name: {column: _column(column, plain["tables"][name][column], kind) for column, kind in columns.items()}
+            for name, columns in TABLES.items()
+        },
         plain["counts"],
         Decimal(plain["twice"]),
         _times(plain["times"], numbers),
@@ -50,27 +56,14 @@ def decoded(content: bytes) -> Summary | None:
     )
 
 
-def _columns(table: Frame, columns: Mapping[str, str]) -> dict[str, list[Any]]:
-    return {name: _plain(table[name], kind) for name, kind in columns.items()}
+def _plain(name: str, column: Array) -> list[Any]:
+    return list(map(str, column)) if name == "hours" else list(column.tolist())
 
 
-def _plain(values: "pd.Series[Any]", kind: str) -> list[Any]:
-    if kind == TIME:
-        return list(values.dt.as_unit("ms").astype("int64").tolist())
-    plain = values.tolist()
-    return [str(value) if isinstance(value, Decimal) else value for value in plain] if kind == "object" else plain
-
-
-def _table(plain: Mapping[str, Sequence[Any]], columns: Mapping[str, str]) -> Frame:
-    table = {name: _column(name, plain[name], kind) for name, kind in columns.items()}
-    return pd.DataFrame(table, copy=False)
-
-
-def _column(name: str, plain: Sequence[Any], kind: str) -> "pd.Series[Any]":
-    if kind == TIME:
-        return pd.Series(np.array(plain, "int64").astype("datetime64[ms]")).dt.tz_localize("UTC").astype(TIME)
-    values = [Decimal(hours) for hours in plain] if name == "hours" else plain
-    return pd.Series(values, dtype=kind)
+def _column(name: str, plain: Sequence[Any], kind: str) -> Array:
+    if dtype_of(kind) == "object":
+        return objects([Decimal(hours) for hours in plain] if name == "hours" else plain)
+    return np.array(plain, "int64")
 
 
 def _times(plain: Any, numbers: bytes) -> Milliseconds:

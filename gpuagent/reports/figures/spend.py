@@ -81,25 +81,6 @@ def decisions_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> 
     return within.assign(decisions=1).reset_index(drop=True)
 
 
-def sales(paid: Frame, unit: str) -> Frame:
-    """Purchases of paid_in() added up by time, vendor, protocol, GPU and outcome, with the sum of their hours.
-
-    unit: D or h, to which times are rounded down. Every figure here is the same of them as of the purchases.
-    """
-    timed = paid.assign(settledAt=paid.settledAt.dt.floor(unit))
-    sums = timed.groupby(["settledAt", *SALES, "hours"], as_index=False)[list(SALE_SUMS)].sum()
-    hours = [Decimal(str(hours)) * jobs for hours, jobs in zip(sums.hours, sums.jobs, strict=True)]
-    sums = sums.assign(hours=pd.Series(hours, index=sums.index, dtype="object"))
-    return sums.groupby(["settledAt", *SALES], as_index=False)[[*SALE_SUMS, "hours"]].sum()
-
-
-def answers(decisions: Frame, unit: str) -> Frame:
-    """Decisions of decisions_in() added up by time, planner and model."""
-    timed = decisions.assign(at=decisions["at"].dt.floor(unit))
-    sums = ["decisions", "promptTokens", "completionTokens", "cost"]
-    return timed.groupby(["at", "planner", "model"], as_index=False)[sums].sum()
-
-
 def over_time(paid: Frame, decisions: Frame, period: Period, first: pd.Timestamp | None = None) -> tuple[Frame, str]:
     """Atomic units by bucket (rows, empty ones too) and vendor (columns, the planner last); the name of a bucket.
 

@@ -1,4 +1,4 @@
-"""Summaries: sums and first rows of purchases, decisions and runs, made of frames, and added to each other.
+"""Summaries: sums and first rows of purchases, decisions and runs, made of columns, and added to each other.
 
 Two summaries of different runs add up to the summary of all of them: sums are exact (integers of atomic units, hours
 as Decimal), and of every list the first TOP rows of the whole are among the first of its parts. Pure.
@@ -7,15 +7,28 @@ as Decimal), and of every list the first TOP rows of the whole are among the fir
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gpuagent.reports.figures import delivery, groups, runs, spend
+from gpuagent.reports.columns import (
+    NO_TIME,
+    Table,
+    added_up,
+    edge_ms,
+    first_rows,
+    objects,
+    plain,
+    taken,
+    times_of,
+)
+from gpuagent.reports.figures import groups, spend, sums
 from gpuagent.reports.frames import TIME, Frame, frame
 from gpuagent.reports.ids import Ids
+from gpuagent.reports.summary_rows import Array
 
 TOP = 250
 """Rows of the lists of single runs and payments."""
@@ -68,16 +81,17 @@ ORDERED: Mapping[str, tuple[tuple[str, ...], tuple[bool, ...]]] = {
 COUNTS = ("started", "ended", "completed", "delivered", "deliveredCost", "deliveredSaved")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Summary:
     """The summary of some runs within a window of time.
 
-    tables: as TABLES says. counts: as COUNTS says, in numbers and atomic units. twice: hours that were bought twice.
-    times: of each run that succeeded the milliseconds that it took, in ascending order. first, last: the earliest and
-    latest time of anything in it, first_spent: of what was spent, in milliseconds of Unix time, None for nothing.
+    columns: of tables as TABLES says. counts: as COUNTS says, in numbers and atomic units. twice: hours that were
+    bought twice. times: of each run that succeeded the milliseconds that it took, in ascending order. first, last: the
+    earliest and latest time of anything in it, first_spent: of what was spent, in milliseconds of Unix time, None for
+    nothing.
     """
 
-    tables: Mapping[str, Frame]
+    columns: Mapping[str, Table]
     counts: Mapping[str, int]
     twice: Decimal
     times: Milliseconds
@@ -85,27 +99,32 @@ class Summary:
     last: int | None
     first_spent: int | None
 
+    @cached_property
+    def tables(self) -> Mapping[str, Frame]:
+        """The same columns as frames."""
+        return {name: _frame(self.columns[name], columns) for name, columns in TABLES.items()}
+
     def within(self, since: pd.Timestamp, until: pd.Timestamp) -> bool:
         """Whether all that is in it happened then."""
-        return self.first is None or self.last is None or (_ms(since) <= self.first and self.last < _ms(until))
+        return self.first is None or self.last is None or (edge_ms(since) <= self.first and self.last < edge_ms(until))
 
     def outside(self, since: pd.Timestamp, until: pd.Timestamp) -> bool:
         """Whether nothing that is in it happened then."""
-        return self.first is None or self.last is None or self.last < _ms(since) or self.first >= _ms(until)
+        return self.first is None or self.last is None or self.last < edge_ms(since) or self.first >= edge_ms(until)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Frames of some runs, with the columns that a summary needs. whole: their purchases, whoever the vendor.
+    """Columns of some runs, those that a summary needs. whole: their purchases, whoever the vendor.
 
-    In them, runId and jobId are places in run_ids and job_ids. jobs: by leaf, the number of all that were read, whoever
-    the vendor, and their cost in atomic units.
+    In them, runId and jobId are places in run_ids, which are in order, and job_ids. jobs: by leaf, the number of all
+    that were read, whoever the vendor, and their cost in atomic units.
     """
 
-    runs: Frame
-    purchases: Frame
-    whole: Frame
-    decisions: Frame
+    runs: Table
+    purchases: Table
+    whole: Table
+    decisions: Table
     unmatched: Sequence[str]
     run_ids: Ids
     job_ids: Ids
@@ -114,73 +133,77 @@ class Rows:
 
 def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -> Summary:
     """The summary of what happened in [since, until). unit: D or h, by which times of spending are grouped."""
-    paid = spend.paid_in(rows.purchases, since, until)
-    decisions = spend.decisions_in(rows.decisions, since, until)
-    started = runs.started_in(rows.runs, since, until)
-    slow = runs.successes(started, rows.purchases)
-    slow = slow.assign(ms=(slow.seconds * 1000).round().astype("int64"))
-    results = delivery.totals(started[(started.status == "completed") & started.needed.notna()], rows.whole)
-    tables = {
-        "sales": spend.sales(paid, unit),
-        "answers": spend.answers(decisions, unit),
-        "groups": groups.of_runs(paid, decisions, rows.runs, unit),
-        "waste": spend.waste(paid),
-        "unpaid": spend.unpaid_in(rows.purchases, since, until),
-        "arms": _arms(started),
+
+    def within(times: Array) -> Array:
+        inside: Array = (times >= edge_ms(since)) & (times < edge_ms(until))
+        return inside
+
+    purchases, whole, runs = sums.counted(rows.purchases), rows.whole, len(rows.run_ids)
+    paid = taken(purchases, purchases["state"].are("settled") & within(purchases["settledAt"]))
+    voided = taken(purchases, purchases["state"].are("voided") & within(purchases["createdAt"]))
+    decisions = taken(rows.decisions, within(rows.decisions["at"]))
+    started = taken(rows.runs, within(rows.runs["createdAt"]))
+    slow = sums.successes(started, purchases, runs)
+    results, twice = sums.results(started, whole, runs)
+    tables: dict[str, Table] = {
+        "sales": sums.sales(paid, unit),
+        "answers": sums.answers(decisions, unit),
+        "groups": sums.of_runs(paid, decisions, rows.runs, unit),
+        "waste": sums.waste(paid),
+        "unpaid": sums.unpaid(voided),
+        "arms": taken(started, started["plannerArms"].where(bool)),
         "payments": paid,
-        "budgets": started.assign(spent=started.settled + started.plannerCost),
+        "budgets": {**started, "spent": started["settled"] + started["plannerCost"]},
         "slowest": slow,
         "results": results,
-        "unmatched": pd.DataFrame({"jobId": list(rows.unmatched)}),
+        "unmatched": {"jobId": objects(rows.unmatched)},
     }
-    spent = [*_limits(paid.settledAt), *_limits(decisions["at"])]
-    columns = [rows.runs.createdAt, rows.decisions["at"]]
-    columns += [rows.whole[name] for name in ("createdAt", "signedAt", "settledAt", "completedAt")]
-    times = [limit for column in columns for limit in _limits(column)]
+    times = [rows.runs["createdAt"], rows.decisions["at"]]
+    times += [whole[name] for name in ("createdAt", "signedAt", "settledAt", "completedAt")]
+    ended = ~started["status"].are("running")
     return Summary(
-        {name: _first_rows(name, frame(_named(name, tables[name], rows), TABLES[name])) for name in TABLES},
+        {name: _shown(name, tables[name], rows) for name in TABLES},
         {
-            "started": len(started),
-            "ended": int((started.status != "running").sum()),
-            "completed": int((started.status == "completed").sum()),
-            "delivered": len(results),
-            "deliveredCost": int(results.cost.sum()),
-            "deliveredSaved": int(results.saved.sum()),
+            "started": len(ended),
+            "ended": int(ended.sum()),
+            "completed": int(started["status"].are("completed").sum()),
+            "delivered": len(results["cost"]),
+            "deliveredCost": int(results["cost"].sum()),
+            "deliveredSaved": int(results["saved"].sum()),
         },
-        sum(results.twice, Decimal(0)),
-        np.sort(slow.ms.to_numpy()),
-        min(times, default=None),
-        max(times, default=None),
-        min(spent, default=None),
+        twice,
+        np.sort(slow["ms"]),
+        *_limits(times),
+        _limits([paid["settledAt"], decisions["at"]])[0],
     )
 
 
-def _arms(started: Frame) -> Frame:
-    """The runs whose planner was assigned at random."""
-    table = started[started.plannerArms.notna()][list(TABLES["arms"])]
-    return table.assign(tags=table.tags.map(lambda tags: list(tags or ())))
-
-
-def _named(name: str, table: Frame, rows: Rows) -> Frame:
-    """The rows of a table that may be among its first, with the ids that their numbers stand for."""
-    table = table[list(TABLES[name])]
+def _shown(name: str, table: Table, rows: Rows) -> dict[str, Any]:
+    """The columns and the first rows of a table, with the ids that their numbers stand for."""
+    table = {column: table[column] for column in TABLES[name]}
+    if name == "unmatched":
+        return table
     if name in ORDERED:
-        (by, *_), (ascending, *_) = ORDERED[name]
-        if len(table) > TOP:
-            keys = table[by].astype("int64").to_numpy() * (1 if ascending else -1)
-            table = table[keys <= np.partition(keys, TOP - 1)[TOP - 1]]
-    ids = {"runId": rows.run_ids, "jobId": rows.job_ids}
-    numbered = [column for column in ids if column in TABLES[name] and name != "unmatched"]
-    return table.assign(**{column: ids[column].texts(table[column].to_numpy()) for column in numbered})
+        ids = rows.run_ids if "runId" in table else rows.job_ids
+        number = table[ORDERED[name][0][-1]]
+        keys = [*_keys(name, table)[:-1], ids.array["high"][number], ids.array["low"][number]]
+        table = taken(table, first_rows(keys, TOP))
+    ids_of = {"runId": rows.run_ids, "jobId": rows.job_ids}
+    texts = {column: objects(ids.texts(table[column])) for column, ids in ids_of.items() if column in table}
+    return {**{column: plain(values) for column, values in table.items()}, **texts}
 
 
-def _limits(times: "pd.Series[Any]") -> list[int]:
-    """The earliest and the latest, in milliseconds."""
-    return [_ms(moment) for moment in (times.min(), times.max()) if not pd.isna(moment)]
+def _keys(name: str, table: Table) -> list[Array]:
+    """What the rows of a table are in order by."""
+    columns, ascending = ORDERED[name]
+    return [table[column] if rises else -table[column] for column, rises in zip(columns, ascending, strict=True)]
 
 
-def _ms(moment: pd.Timestamp) -> int:
-    return int(moment.value) // 1_000_000
+def _limits(times: Sequence[Array]) -> tuple[int | None, int | None]:
+    """The earliest and the latest."""
+    moments = np.concatenate(times)
+    moments = moments[moments > NO_TIME]
+    return (int(moments.min()), int(moments.max())) if len(moments) else (None, None)
 
 
 def added(summaries: Sequence[Summary]) -> Summary:
@@ -189,7 +212,7 @@ def added(summaries: Sequence[Summary]) -> Summary:
     if len(parts) == 1:
         return parts[0]
     return Summary(
-        {name: _table(name, [part.tables[name] for part in parts]) for name in TABLES},
+        {name: _table(name, [part.columns[name] for part in parts]) for name in TABLES},
         {name: sum(part.counts[name] for part in parts) for name in COUNTS},
         sum((part.twice for part in parts), Decimal(0)),
         np.sort(np.concatenate([np.empty(0, "int64"), *(part.times for part in parts)]), kind="stable"),
@@ -199,19 +222,19 @@ def added(summaries: Sequence[Summary]) -> Summary:
     )
 
 
-def _table(name: str, parts: Sequence[Frame]) -> Frame:
-    columns = TABLES[name]
-    filled = [part for part in parts if len(part)]
-    if not filled:
-        return frame([], columns)
-    table = pd.concat(filled, ignore_index=True) if len(filled) > 1 else filled[0]
-    if name in GROUPED and len(filled) > 1:
-        table = frame(table.groupby(list(GROUPED[name]), as_index=False).sum(), columns)
-    return _first_rows(name, table)
+def _table(name: str, parts: Sequence[Table]) -> Table:
+    empty = {column: np.empty(0, dtype_of(kind)) for column, kind in TABLES[name].items()}
+    table = {column: np.concatenate([empty[column], *(part[column] for part in parts)]) for column in empty}
+    if name in GROUPED:
+        return added_up(table, GROUPED[name], [column for column in table if column not in GROUPED[name]])
+    return taken(table, first_rows(_keys(name, table), TOP)) if name in ORDERED else table
 
 
-def _first_rows(name: str, table: Frame) -> Frame:
-    if name not in ORDERED:
-        return table
-    by, ascending = ORDERED[name]
-    return table.sort_values(list(by), ascending=list(ascending), kind="stable", ignore_index=True).head(TOP)
+def dtype_of(kind: str) -> str:
+    """Of a column that a frame has as this kind: texts are objects, and times whole numbers."""
+    return "object" if kind in ("str", "object") else "int64"
+
+
+def _frame(table: Table, columns: Mapping[str, str]) -> Frame:
+    times = {name: times_of(table[name]) for name, kind in columns.items() if kind == TIME}
+    return frame(pd.DataFrame({**table, **times}, columns=list(columns)), columns)
