@@ -49,9 +49,9 @@ def quotes_of(
         return QuoteResult(replace(quote, index=index, hedges=late.job_id if late else ""), None)
 
     with ThreadPoolExecutor(max_workers=max(1, len(vendors) - 1)) as pool:
-        others = pool.map(result, vendors[1:])
+        answers = pool.map(result, vendors[1:])
         # The first in this thread, which would only wait: another takes longer to begin than most vendors to answer.
-        results = [*map(result, vendors[:1]), *others]
+        results = [*map(result, vendors[:1]), *answers]
     for vendor, (_, error) in zip(vendors, results, strict=True):
         if changed and isinstance(error, PayeeChanged):
             changed(error, vendor)

@@ -10,7 +10,7 @@ import numpy as np
 from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.records import ReportScope
 from gpuagent.errors import StoreError
-from gpuagent.reports.columns import NO_TIME, Texts, Values, objects, taken
+from gpuagent.reports.columns import NO_TIME, Texts, Values, objects, select
 from gpuagent.reports.figures.summary import Rows
 from gpuagent.reports.frames import costs, saved_by, with_token_counts
 from gpuagent.reports.ids import Ids
@@ -79,21 +79,21 @@ class Chunks:
         """The rows of a chunk, decoded. Raises StoreError."""
         run_ids, jobs, payments = chunk.run_ids, dict(chunk.jobs), dict(chunk.payments)
         numbers = np.arange(len(run_ids))
-        runs = {**taken(_runs(chunk.runs), numbers + chunk.part.start), "runId": numbers}
+        runs = {**select(_runs(chunk.runs), numbers + chunk.part.start), "runId": numbers}
         job_ids, paid_ids = Ids(jobs["jobId"]), Ids(payments["jobId"])
         self.count(len(run_ids) + len(job_ids) + len(paid_ids))
         paid_places = job_ids.places_of(paid_ids)
         of_runs = run_ids.places_of(Ids(jobs["runId"]))
-        whole = taken(_purchases(jobs, of_runs, payments, paid_places), of_runs >= 0)
+        whole = select(_purchases(jobs, of_runs, payments, paid_places), of_runs >= 0)
         missing = paid_ids.texts((paid_places < 0) | ~np.isin(paid_places, whole["jobId"]))
         unmatched = self._without_job(missing, run_ids)
         over = [whole["state"].are(state) & whole["paymentStatus"].are(paid) for state, paid in OVER]
         unmatched += job_ids.texts(whole["jobId"][~np.any(over, axis=0)])
         purchases = whole
         if self.vendor:
-            purchases = taken(whole, whole["vendorId"].are(self.vendor))
+            purchases = select(whole, whole["vendorId"].are(self.vendor))
             bought = np.bincount(purchases["runId"], minlength=len(run_ids)) > 0
-            runs, whole = taken(runs, bought), taken(whole, bought[whole["runId"]])
+            runs, whole = select(runs, bought), select(whole, bought[whole["runId"]])
         by_leaf = _by_leaf(jobs["runId"]["high"], jobs["actualCost"])
         return Rows(runs, purchases, whole, _decisions(chunk.answers, run_ids), unmatched, run_ids, job_ids, by_leaf)
 
@@ -188,7 +188,7 @@ def _decisions(answers: Lists, run_ids: Ids) -> dict[str, Any]:
         **{name: objects(["" if text is None else text for text in answers[name]]) for name in ("planner", "model")},
         **{name: np.array([_amount(value) for value in values], "int64") for name, values in amounts.items()},
     }
-    return taken(table, places >= 0)
+    return select(table, places >= 0)
 
 
 def _amount(value: Any) -> int:

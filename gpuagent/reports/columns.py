@@ -70,7 +70,7 @@ def plain(column: "Array | Values") -> Array:
     return column.values[column.codes] if isinstance(column, Values) else column
 
 
-def taken(table: Table, rows: Array) -> dict[str, Any]:
+def select(table: Table, rows: Array) -> dict[str, Any]:
     """These rows. rows: their places, or whether it is each of them."""
     if rows.dtype == "bool" and rows.all():
         return dict(table)

@@ -12,16 +12,16 @@ def packed(content: Any, form: int, numbers: bytes = b"") -> bytes:
     return _head(body, form) + body
 
 
-def unpacked(kept: bytes, form: int) -> Any:
+def unpacked(content: bytes, form: int) -> Any:
     """The content; None for one of another format, or of which only a part was written."""
-    parts = unpacked_parts(kept, form)
+    parts = unpacked_parts(content, form)
     return parts and parts[0]
 
 
-def unpacked_parts(kept: bytes, form: int) -> tuple[Any, bytes] | None:
+def unpacked_parts(content: bytes, form: int) -> tuple[Any, bytes] | None:
     """The same beside its numbers."""
     length = len(_head(b"", form))
-    head, body = kept[:length], kept[length:]
+    head, body = content[:length], content[length:]
     if not head.startswith(f"{form}:".encode()) or head != _head(body, form):
         return None
     text = zlib.decompressobj()

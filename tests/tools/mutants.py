@@ -591,7 +591,7 @@ MUTANTS = (
     Mutant(
         "what caps count a job by is not held against its payment",
         "gpuagent/adapters/mongo/ledgers.py",
-        '    differing = [f"{name} {ours}" for name, (ours, theirs) in facts.items() if ours != theirs]',
+        '    differing = [f"{name} {of_job}" for name, (of_job, of_payment) in facts.items() if of_job != of_payment]',
         "    differing: list[str] = []",
         "tests/books/test_sweep.py -k counts_otherwise",
     ),
@@ -1322,7 +1322,7 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "policies.enforce(self._database, session, before, after, job, at, *lately, day, *seen)",
+        "policies.enforce(self._database, session, before, after, job, at, *lately, day, *records)",
         "None",
         "tests/agent/test_caps.py -k planned_apart",
     ),

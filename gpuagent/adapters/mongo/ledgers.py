@@ -229,7 +229,7 @@ def _contradiction(payment: Document) -> str:
         "wallet": (job.get("payer", payment["payer"]), payment["payer"]),  # an older record of a job names none
         "time of settlement": (job.get("settledAt"), payment.get("settledAt")),
     }
-    differing = [f"{name} {ours}" for name, (ours, theirs) in facts.items() if ours != theirs]
+    differing = [f"{name} {of_job}" for name, (of_job, of_payment) in facts.items() if of_job != of_payment]
     return f"its job says otherwise: {', '.join(differing)}" if differing else ""
 
 

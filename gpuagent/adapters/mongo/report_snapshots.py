@@ -30,16 +30,16 @@ class Snapshots:
     def __init__(self, client: MongoClient[Any], sessions: ExitStack) -> None:
         """sessions: ends them; rows of an earlier one may still be under way when a later one begins."""
         self._client, self._sessions = client, sessions
-        self.session = self._begun()
+        self.session = self._open()
         self.beside = sessions.enter_context(client.start_session(causal_consistency=False))
 
     def replace(self, gone: ClientSession) -> None:
         """Takes a later snapshot in place of one that is gone, unless another stream of rows did so already."""
         if self.session is gone:
             log.warning("the rest of the report is as of a later moment: MongoDB keeps one for some minutes only")
-            self.session = self._begun()
+            self.session = self._open()
 
-    def _begun(self) -> ClientSession:
+    def _open(self) -> ClientSession:
         return self._sessions.enter_context(self._client.start_session(snapshot=True))
 
 

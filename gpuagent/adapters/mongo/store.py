@@ -199,8 +199,8 @@ class MongoStore:
         for job in after.jobs:
             if job not in before.jobs:
                 day = self._records.wallet_day(job.quote.network, after.payer)
-                seen = policy, self._kept.record(policy, job.quote.vendor_id)
-                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day, *seen)
+                records = policy, self._kept.record(policy, job.quote.vendor_id)
+                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day, *records)
                 counted = reserved or counted
                 more = {"policyVersion": reserved.rules.version} if reserved else {}
                 self._write_job(session, before, after, job, at, more)

@@ -22,7 +22,7 @@ from gpuagent.reports.columns import (
     first_rows,
     objects,
     plain,
-    taken,
+    select,
     times_of,
 )
 from gpuagent.reports.figures import groups, spend, sums
@@ -139,10 +139,10 @@ def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -
         return inside
 
     purchases, whole, runs = sums.counted(rows.purchases), rows.whole, len(rows.run_ids)
-    paid = taken(purchases, purchases["state"].are("settled") & within(purchases["settledAt"]))
-    voided = taken(purchases, purchases["state"].are("voided") & within(purchases["createdAt"]))
-    decisions = taken(rows.decisions, within(rows.decisions["at"]))
-    started = taken(rows.runs, within(rows.runs["createdAt"]))
+    paid = select(purchases, purchases["state"].are("settled") & within(purchases["settledAt"]))
+    voided = select(purchases, purchases["state"].are("voided") & within(purchases["createdAt"]))
+    decisions = select(rows.decisions, within(rows.decisions["at"]))
+    started = select(rows.runs, within(rows.runs["createdAt"]))
     slow = sums.successes(started, purchases, runs)
     results, twice = sums.results(started, whole, runs)
     tables: dict[str, Table] = {
@@ -151,7 +151,7 @@ def summarise(rows: Rows, since: pd.Timestamp, until: pd.Timestamp, unit: str) -
         "groups": sums.of_runs(paid, decisions, rows.runs, unit),
         "waste": sums.waste(paid),
         "unpaid": sums.unpaid(voided),
-        "arms": taken(started, started["plannerArms"].where(bool)),
+        "arms": select(started, started["plannerArms"].where(bool)),
         "payments": paid,
         "budgets": {**started, "spent": started["settled"] + started["plannerCost"]},
         "slowest": slow,
@@ -187,7 +187,7 @@ def _shown(name: str, table: Table, rows: Rows) -> dict[str, Any]:
         ids = rows.run_ids if "runId" in table else rows.job_ids
         number = table[ORDERED[name][0][-1]]
         keys = [*_keys(name, table)[:-1], ids.array["high"][number], ids.array["low"][number]]
-        table = taken(table, first_rows(keys, TOP))
+        table = select(table, first_rows(keys, TOP))
     ids_of = {"runId": rows.run_ids, "jobId": rows.job_ids}
     texts = {column: objects(ids.texts(table[column])) for column, ids in ids_of.items() if column in table}
     return {**{column: plain(values) for column, values in table.items()}, **texts}
@@ -227,7 +227,7 @@ def _table(name: str, parts: Sequence[Table]) -> Table:
     table = {column: np.concatenate([empty[column], *(part[column] for part in parts)]) for column in empty}
     if name in GROUPED:
         return added_up(table, GROUPED[name], [column for column in table if column not in GROUPED[name]])
-    return taken(table, first_rows(_keys(name, table), TOP)) if name in ORDERED else table
+    return select(table, first_rows(_keys(name, table), TOP)) if name in ORDERED else table
 
 
 def dtype_of(kind: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gpuagent.reports.columns import NO_TIME, Table, added_up, floored, objects, taken
+from gpuagent.reports.columns import NO_TIME, Table, added_up, floored, objects, select
 from gpuagent.reports.figures.groups import OF_RUNS_KEY, SUMS
 from gpuagent.reports.figures.spend import RESULTS, SALE_SUMS, SALES, JobResult, cause
 from gpuagent.reports.summary_rows import Array
@@ -38,7 +38,7 @@ def sales(paid: Table, unit: str) -> dict[str, Any]:
 
     unit: D or h, to which times are rounded down. Every figure here is the same of them as of the purchases.
     """
-    paid = taken(paid, ~(np.isnan(paid["hours"]) | paid["outcome"].are("")))
+    paid = select(paid, ~(np.isnan(paid["hours"]) | paid["outcome"].are("")))
     hedge_jobs = paid["hedges"].astype("int64")
     won = hedge_jobs * paid["outcome"].are(JobResult.SUCCESS)
     hedged = {"hedgeJobs": hedge_jobs, "hedgeCost": hedge_jobs * paid["cost"], "hedgeWins": won}
@@ -71,7 +71,7 @@ def of_runs(paid: Table, decisions: Table, runs: Table, unit: str) -> dict[str, 
     by_kind = added_up({**spent, "kind": by_run[run_ids]}, ("at", "kind"), SUMS)
     groups = [members[kind] for kind in by_kind["kind"]]
     dimensions, names = zip(*chain.from_iterable(groups), strict=True) if groups else ((), ())
-    rows = taken(by_kind, np.repeat(np.arange(len(groups)), list(map(len, groups))))
+    rows = select(by_kind, np.repeat(np.arange(len(groups)), list(map(len, groups))))
     return added_up({**rows, "dimension": objects(dimensions), "name": objects(names)}, OF_RUNS_KEY, SUMS)
 
 
@@ -92,7 +92,7 @@ def _kinds_of(runs: Table) -> tuple[Array, Sequence[Sequence[tuple[str, str]]]]:
 
 def waste(paid: Table) -> dict[str, Any]:
     """Money on failed jobs by vendor and cause."""
-    failed = taken(paid, paid["outcome"].are(JobResult.FAILED))
+    failed = select(paid, paid["outcome"].are(JobResult.FAILED))
     return added_up(failed, ("vendorId", "cause"), ("jobs", "cost", "refunded"))
 
 
@@ -107,12 +107,12 @@ def successes(started: Table, purchases: Table, runs: int) -> dict[str, Any]:
     runs: their number, of which each purchase and each run has one.
     """
     completed = purchases["status"].are("completed") & purchases["state"].are("settled")
-    ended = taken(purchases, completed & (purchases["completedAt"] > NO_TIME))
+    ended = select(purchases, completed & (purchases["completedAt"] > NO_TIME))
     ends = np.full(runs, NEVER)
     np.minimum.at(ends, ended["runId"], ended["completedAt"])
-    done = taken(started, started["status"].are("completed") & (ends[started["runId"]] < NEVER))
+    rows = select(started, started["status"].are("completed") & (ends[started["runId"]] < NEVER))
     jobs = np.bincount(purchases["runId"], minlength=runs)
-    return {**done, "ms": ends[done["runId"]] - done["createdAt"], "jobs": jobs[done["runId"]]}
+    return {**rows, "ms": ends[rows["runId"]] - rows["createdAt"], "jobs": jobs[rows["runId"]]}
 
 
 def results(started: Table, purchases: Table, runs: int) -> tuple[dict[str, Any], Decimal]:
@@ -120,10 +120,10 @@ def results(started: Table, purchases: Table, runs: int) -> tuple[dict[str, Any]
 
     needed: a column of the runs, the hours of the job file. runs: as successes() has it.
     """
-    delivered = taken(started, started["status"].are("completed") & ~np.isnan(started["needed"]))
+    delivered = select(started, started["status"].are("completed") & ~np.isnan(started["needed"]))
     places = np.full(runs, -1)
     places[delivered["runId"]] = np.arange(len(delivered["runId"]))
-    settled = taken(purchases, purchases["state"].are("settled") & (places[purchases["runId"]] >= 0))
+    settled = select(purchases, purchases["state"].are("settled") & (places[purchases["runId"]] >= 0))
     of_settled = places[settled["runId"]]
     sums = {name: np.zeros(len(delivered["runId"]), "int64") for name in ("cost", "saved")}
     for name, total in sums.items():
