@@ -150,6 +150,10 @@ class StaleRun(GpuAgentError):
     """Another tick saved this run first. Drop this one and load it again."""
 
 
+class RunDamaged(GpuAgentError):
+    """A run's records in the database contradict each other: no step is made of it before an operator has looked."""
+
+
 class DuplicateVendorJob(GpuAgentError):
     """A vendor named a job id that already belongs to another of our jobs."""
 

@@ -18,7 +18,7 @@ from gpuagent.core.events import PaymentVoided
 from gpuagent.core.model import Authorized, Reserved, RunStatus, Token, Voided
 from gpuagent.core.ports import Node
 from gpuagent.core.transitions import apply
-from gpuagent.errors import ChainError, SearchUnfinished
+from gpuagent.errors import ChainError, RunDamaged, SearchUnfinished
 from gpuagent.tick import step
 from tests.conftest import DATABASE
 from tests.support.books import (
@@ -151,6 +151,9 @@ def test_a_payment_record_that_is_gone(world: World, database: Any) -> None:
     gone, unknown = assert_unrepairable(world, Kind.CONTRADICTION, Kind.UNKNOWN_PAYMENT)
     assert gone.run_id == unknown.run_id == run.run_id
     assert gone.text == f"job {run.jobs[0].job_id}: its payment is gone"
+    job_id = run.jobs[0].job_id
+    with pytest.raises(RunDamaged, match=f"run {run.run_id} cannot be read: its job {job_id} is settled, and its paym"):
+        world.tick(run)
 
 
 def test_a_payment_record_that_is_gone_while_it_is_out(world: World, database: Any) -> None:

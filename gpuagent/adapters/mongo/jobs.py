@@ -31,6 +31,7 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import job_params, params_sha256
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.work import Collecting, Completed, Failed, Fault, JobEnding, Owed, Underway, Work
+from gpuagent.errors import RunDamaged
 
 HELD = ["reserved", "authorized"]
 """States of a job whose amount is held."""
@@ -159,6 +160,13 @@ def _ending(document: Document) -> JobEnding:
     return JobEnding.DISPUTED if document["errorMessage"].startswith("disputed:") else JobEnding.REPORTED
 
 
+def _damaged(document: Document, what: str) -> RunDamaged:
+    return RunDamaged(
+        f"run {document['runId']} cannot be read: its job {document['_id']} {what}. "
+        "`gpuagent books --all` holds its records against the chain"
+    )
+
+
 def job_from(document: Document, payment: Document | None) -> Job:
     job_id, quote, at = str(document["_id"]), quote_from(document), seconds(document["createdAt"])
     if document["state"] == "reserved":
@@ -173,11 +181,11 @@ def job_from(document: Document, payment: Document | None) -> Job:
             return Voided(job_id, quote, at, reason, authorization, header, cause)
         work, (files, checkpoint) = _work_from(document), files_from(document)
         if not isinstance(work, Completed | Failed):
-            raise ValueError(f"job {job_id} is void, and its work goes on")
+            raise _damaged(document, "is void, and its work goes on")
         work = replace(work, reason=document["workReason"]) if isinstance(work, Failed) else work
         return Voided(job_id, quote, at, reason, authorization, header, cause, work, files, checkpoint)
     if payment is None:
-        raise ValueError(f"job {job_id} is {document['state']} but has no payment")
+        raise _damaged(document, f"is {document['state']}, and its payment is gone")
     authorization, header = authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])
