@@ -95,8 +95,9 @@ class Report:
 
     @contextmanager
     def stream(self) -> Iterator[ExportStream]:
-        """The rows of the period as of now, a batch at a time. Raises StoreError."""
+        """The rows of the period as of now, or of several moments where that takes minutes. Raises StoreError."""
         with self.open_rows() as rows:
+            rows.allow_later_moments()
             yield ExportStream(rows, self.scope, self.period.since, self.period.until, self.request.vendor)
 
     @property

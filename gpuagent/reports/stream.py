@@ -36,6 +36,10 @@ class StreamedRows(ReportRows, Protocol):
     since, until: since <= time < until. vendor: "" for all.
     """
 
+    def allow_later_moments(self) -> None:
+        """Lets the rest of the rows be as of a later moment, where the server gives up the one of those before."""
+        ...
+
     def purchases(
         self, scope: ReportScope, since: datetime, until: datetime, vendor: str = ""
     ) -> Iterator[Sequence[Row]]:

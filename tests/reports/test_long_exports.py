@@ -81,6 +81,17 @@ def test_an_export_goes_on_where_its_moment_is_given_up(
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
 
 
+def test_a_page_is_of_one_moment_or_there_is_none(server: tuple[ForgetfulServer, Report]) -> None:
+    """What is kept of it is believed by the signature of its moment."""
+    mongod, report = server
+    with report.open_rows() as rows:
+        runs = rows.run_columns(report.scope, "0" * 24, "f" * 24, 1)
+        assert len(runs["runId"]) == 1
+        mongod.forget()
+        with pytest.raises(SnapshotGoneError, match="minSnapshotHistoryWindowInSeconds"):
+            rows.payments_of(["0" * 24])
+
+
 def after(batches: int, act: Callable[[], None], times_max: int) -> Callable[[int], None]:
     """What counts rows, and acts after every so many batches of them, so many times at most."""
     counts: list[int] = []

@@ -1593,6 +1593,13 @@ MUTANTS = (
         "tests/agent/test_quotes.py -k thirty_days",
     ),
     Mutant(
+        "a page is made of rows of two moments",
+        "gpuagent/adapters/mongo/report_snapshots.py",
+        "        if not self.is_replaceable:",
+        "        if False:",
+        "tests/reports/test_long_exports.py -k one_moment",
+    ),
+    Mutant(
         "an export that lost its moment writes rows twice",
         "gpuagent/adapters/mongo/report_streams.py",
         "[row for row in batch if row[key] not in read_keys]",

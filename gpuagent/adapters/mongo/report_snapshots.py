@@ -14,6 +14,10 @@ from gpuagent.errors import StoreError
 
 GONE = {239, 246}
 """MongoDB's error codes for a snapshot that it has given up, or cannot read from (any more)."""
+GIVEN_UP = (
+    "MongoDB has given up the moment that the report is read as of, try again: it keeps one for "
+    "minSnapshotHistoryWindowInSeconds"
+)
 log = logging.getLogger(__name__)
 
 
@@ -24,17 +28,24 @@ class SnapshotGoneError(StoreError):
 class Snapshots:
     """The snapshot that is read, and later ones where the server gives it up. session: of the newest.
 
+    is_replaceable: whether later ones will do. Else all rows are of one moment, or there are none.
+
     beside: a session without a snapshot of its own, for what another thread reads as of the same moment.
     """
 
     def __init__(self, client: MongoClient[Any], sessions: ExitStack) -> None:
         """sessions: ends them; rows of an earlier one may still be under way when a later one begins."""
         self._client, self._sessions = client, sessions
-        self.session = self._open()
+        self.session, self.is_replaceable = self._open(), False
         self.beside = sessions.enter_context(client.start_session(causal_consistency=False))
 
     def replace(self, gone: ClientSession) -> None:
-        """Takes a later snapshot in place of one that is gone, unless another stream of rows did so already."""
+        """Takes a later snapshot in place of one that is gone, unless another stream of rows did so already.
+
+        Raises SnapshotGoneError where later ones will not do.
+        """
+        if not self.is_replaceable:
+            raise SnapshotGoneError(GIVEN_UP)
         if self.session is gone:
             log.warning("the rest of the report is as of a later moment: MongoDB keeps one for some minutes only")
             self.session = self._open()
@@ -52,7 +63,4 @@ def bounded_reading(deadline_s: float) -> Iterator[None]:
         except OperationFailure as error:
             if error.code not in GONE:
                 raise
-            raise SnapshotGoneError(
-                "MongoDB has given up the moment that the report is read as of, try again: it keeps one for "
-                "minSnapshotHistoryWindowInSeconds"
-            ) from error
+            raise SnapshotGoneError(GIVEN_UP) from error

@@ -32,6 +32,10 @@ class MongoStreams(MongoHistory):
     since, until: since <= time < until.
     """
 
+    def allow_later_moments(self) -> None:
+        """Lets the rest of the rows be as of a later moment, where the server gives up the one of those before."""
+        self._snapshots.is_replaceable = True
+
     def purchases(
         self, scope: ReportScope, since: datetime, until: datetime, vendor: str = ""
     ) -> Iterator[list[Document]]:
