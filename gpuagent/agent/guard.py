@@ -17,7 +17,8 @@ authorize() asks these before it signs, after check_payer, check_halt and check_
 - check_balance: the wallet holds the payment at the newest block
 - check_lifetime: the authorization lives long enough to be sent
 
-execute() and collect() ask lapsed() before they give up a vendor that was paid.
+execute() and collect() ask this before they give up a vendor that was paid:
+- lapsed: the wait has lasted too long by this machine's clock, the database's and the chain's
 
 Two pairs stand beside them: core/terms matches the vendor's 402 against the quote and the record (before
 check_balance), and adapters/wallets/signing refuses in the wallet itself whatever is not the agreed payment (last).
@@ -77,15 +78,6 @@ def check_clocks(ports: Ports, database: float | None = None) -> float:
     practice = ports.wallet.token.network == LOCAL.caip2
     chain = None if practice else ports.chain.head(ports.wallet.address).time
     return clocks.agreed(ports.clock.now(), ports.store.now() if database is None else database, chain)
-
-
-def lapsed(verdict: Callable[[float], Verdict], ports: Ports) -> Verdict:
-    """What a time makes of a wait for a vendor that was paid, by this machine's clock and by all three.
-
-    verdict: of a time; true where the wait has lasted too long, after which another vendor is paid for the same work.
-    Where it is true by this machine's, raises ClocksDiffer, and ChainError when the chain does not answer.
-    """
-    return verdict(ports.clock.now()) and verdict(check_clocks(ports))
 
 
 def check_payee(quote: Quote, vendor: Vendor) -> None:
@@ -187,3 +179,12 @@ def check_lifetime(authorization: Authorization, head: Head, vendor: Vendor, por
     """Raises OfferInvalid when the authorization would die before it can be sent, on the chain's clock."""
     if authorization.valid_before <= head.time + ports.pace.send_margin_s:
         raise OfferInvalid(f"the quote or the timeout of {vendor.vendor_id} leaves too little time to pay")
+
+
+def lapsed(verdict: Callable[[float], Verdict], ports: Ports) -> Verdict:
+    """What a time makes of a wait for a vendor that was paid, by this machine's clock and by all three.
+
+    verdict: of a time; true where the wait has lasted too long, after which another vendor is paid for the same work.
+    Where it is true by this machine's, raises ClocksDiffer, and ChainError when the chain does not answer.
+    """
+    return verdict(ports.clock.now()) and verdict(check_clocks(ports))
