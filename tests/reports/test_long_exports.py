@@ -1,6 +1,7 @@
 """Exports that take longer than the server keeps the moment that they are read as of: each row is written once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from gpuagent.adapters.mongo import report_rows
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import last_server
 from gpuagent.adapters.mongo.embedded_secrets import superuser_uri
-from gpuagent.adapters.mongo.report_snapshots import SnapshotGoneError, bounded_reading
+from gpuagent.adapters.mongo.report_partitions import MongoPartitions
+from gpuagent.adapters.mongo.report_snapshots import SnapshotGoneError, Snapshots, bounded_reading
 from gpuagent.reports import exports
 from gpuagent.reports.exports import files
 from gpuagent.reports.report import Report
@@ -79,6 +81,37 @@ def test_an_export_goes_on_where_its_moment_is_given_up(
     assert caplog.messages
     assert set(caplog.messages) == {LATER}
     assert contents(tmp_path / "resumed") == contents(tmp_path / "whole")
+
+
+class InterruptedRows(MongoPartitions):
+    """Rows whose snapshot is given up once, behind the second batch."""
+
+    is_given_up = False
+
+    def _batches(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> Iterator[list[Any]]:
+        for number, batch in enumerate(super()._batches(collection, pipeline)):
+            yield batch
+            if number == 1 and not self.is_given_up:
+                self.is_given_up = True
+                raise SnapshotGoneError
+
+
+def test_rows_of_one_time_are_read_on_each_once(
+    server: tuple[ForgetfulServer, Report], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, report = server
+    monkeypatch.setattr(report_rows, "BATCH", 5)
+    window = report.scope, "settledAt", report.period.since, report.period.until
+    with report.open_rows() as rows, ExitStack() as sessions:
+        database = rows._database
+        whole = [job["jobId"] for batch in rows.settled(*window) for job in batch]
+        database.jobs.update_many({"state": "settled"}, {"$set": {"settledAt": database.jobs.find_one()["settledAt"]}})
+        interrupted = InterruptedRows(database, Snapshots(database.client, sessions), 60)
+        interrupted.allow_later_moments()
+        job_ids = [job["jobId"] for batch in interrupted.settled(*window) for job in batch]
+    assert interrupted.is_given_up
+    assert len(job_ids) > 10
+    assert sorted(job_ids) == sorted(whole)
 
 
 def test_a_page_is_of_one_moment_or_there_is_none(server: tuple[ForgetfulServer, Report]) -> None:

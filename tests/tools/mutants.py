@@ -1604,14 +1604,14 @@ MUTANTS = (
         "gpuagent/adapters/mongo/report_streams.py",
         "[row for row in batch if row[key] not in read_keys]",
         "list(batch)",
-        "tests/reports/test_long_exports.py -k journal",
+        "tests/reports/test_long_exports.py -k of_one_time",
     ),
     Mutant(
         "an export that lost its moment leaves out rows",
         "gpuagent/adapters/mongo/report_streams.py",
         '{order: {"$gte": last[-1][order]}}',
         '{order: {"$gt": last[-1][order]}}',
-        "tests/reports/test_long_exports.py -k journal",
+        "tests/reports/test_long_exports.py -k of_one_time",
     ),
     Mutant(
         "a later record rewrites by which protocol was bought",
