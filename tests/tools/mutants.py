@@ -45,9 +45,9 @@ MUTANTS = (
     ),
     Mutant(
         "a hedge that failed counts as one that won",
-        "gpuagent/reports/figures/spend.py",
-        "won = is_hedge * (outcome == JobResult.SUCCESS)",
-        "won = is_hedge",
+        "gpuagent/reports/figures/sums.py",
+        """won = hedge_jobs * paid["outcome"].are(JobResult.SUCCESS)""",
+        "won = hedge_jobs",
         "tests/reports/test_delivery.py -k what_resuming_saved",
     ),
     Mutant(

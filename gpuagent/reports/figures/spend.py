@@ -66,14 +66,8 @@ def paid_in(purchases: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame
 
 
 def with_outcome(paid: Frame) -> Frame:
-    """Settled purchases with the result of the work as `outcome`, and the SALE_SUMS of hedges.
-
-    A hedge that succeeded completed the work before the late job did: one that did not is ended without success.
-    """
-    outcome, is_hedge = paid.status.map(RESULTS).astype("str"), (paid.hedges != "").astype("int64")
-    won = is_hedge * (outcome == JobResult.SUCCESS)
-    hedged = {"hedgeJobs": is_hedge, "hedgeCost": is_hedge * paid.cost, "hedgeWins": won}
-    return paid.assign(outcome=outcome, jobs=1, **hedged).reset_index(drop=True)
+    """Settled purchases with the result of the work as `outcome`."""
+    return paid.assign(outcome=paid.status.map(RESULTS).astype("str"), jobs=1).reset_index(drop=True)
 
 
 def decisions_in(decisions: Frame, since: pd.Timestamp, until: pd.Timestamp) -> Frame:

@@ -40,6 +40,7 @@ def sales(paid: Table, unit: str) -> dict[str, Any]:
     """
     paid = select(paid, ~(np.isnan(paid["hours"]) | paid["outcome"].are("")))
     hedge_jobs = paid["hedges"].astype("int64")
+    # A hedge that succeeded completed the work before the late job did: one that did not is ended without success.
     won = hedge_jobs * paid["outcome"].are(JobResult.SUCCESS)
     hedged = {"hedgeJobs": hedge_jobs, "hedgeCost": hedge_jobs * paid["cost"], "hedgeWins": won}
     timed = {**paid, **hedged, "settledAt": floored(paid["settledAt"], unit)}
