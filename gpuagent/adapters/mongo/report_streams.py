@@ -126,8 +126,8 @@ class MongoStreams(MongoHistory):
             goes_on = not is_later  # a later snapshot that is gone before it gives a row is no way on
             try:
                 for batch in self._batches(collection, [*pipeline, *rest]):
-                    goes_on = True
                     if rows := [row for row in batch if row[key] not in read_keys]:
+                        goes_on = True
                         yield rows
                         last = [row for row in (*last, *rows) if row[order] == rows[-1][order]]
             except SnapshotGoneError:
