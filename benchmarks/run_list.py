@@ -12,7 +12,7 @@ from gpuagent import wiring
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.core.run_list import RunFilter, RunPage, RunSort, SortField
 from gpuagent.errors import StoreError
-from gpuagent.wiring import Database, database_on
+from gpuagent.wiring import Database
 from tests.support import big_history
 
 ROUNDS, PAGE = 7, 25
@@ -43,7 +43,7 @@ def main(count: int) -> None:
     with wiring.start_mongod(None) as server:
         connection = Connection(server.uri, "lists")
         big_history.write(connection.database, count)
-        db = database_on(connection)
+        db = Database(connection)
         sys.stdout.write(f"{count:,} runs, a page of {PAGE} with its count, ms\n{'':30}median   slowest  matches\n")
         for title, (where, sort) in PAGES.items():
             try:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from gpuagent.errors import BadInput, ConfigError, StoreError
@@ -36,43 +36,77 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Database:
-    """An open MongoDB database, by who asks it.
+    """An open MongoDB database, by who asks it. What is not asked is not loaded.
 
     store: the core's port. reads: users and reports. queries: the REST server. ledgers: a sweep of the books.
     holdings: a sweep of the files. archives: a sweep of the observations.
+
+    ahead: how many seconds the database's clock is taken to be ahead, where practice turns all clocks.
     """
 
-    store: "MongoStore"
-    reads: "MongoReads"
-    queries: "MongoQueries"
-    ledgers: "MongoLedgers"
-    holdings: "MongoHoldings"
-    archives: "MongoArchives"
+    connection: "Connection"
+    ahead: Callable[[], float] | None = None
+
+    @cached_property
+    def store(self) -> "MongoStore":
+        from gpuagent.adapters.mongo.store import MongoStore
+
+        return MongoStore(self.connection, self.ahead) if self.ahead else MongoStore(self.connection)
+
+    @cached_property
+    def reads(self) -> "MongoReads":
+        from gpuagent.adapters.mongo.reads import MongoReads
+
+        return MongoReads(self.connection)
+
+    @cached_property
+    def queries(self) -> "MongoQueries":
+        from gpuagent.adapters.mongo.queries import MongoQueries
+
+        return MongoQueries(self.connection)
+
+    @cached_property
+    def ledgers(self) -> "MongoLedgers":
+        from gpuagent.adapters.mongo.ledgers import MongoLedgers
+
+        return MongoLedgers(self.connection)
+
+    @cached_property
+    def holdings(self) -> "MongoHoldings":
+        from gpuagent.adapters.mongo.run_files import MongoHoldings
+
+        return MongoHoldings(self.connection)
+
+    @cached_property
+    def archives(self) -> "MongoArchives":
+        from gpuagent.adapters.mongo.archives import MongoArchives
+
+        return MongoArchives(self.connection)
 
     @property
     def name(self) -> str:
-        return self.store.connection.database.name
+        return self.connection.database.name
 
     @property
     def inbox(self) -> "MongoInbox":
         """What waits for a user, over all runs."""
         from gpuagent.adapters.mongo.inbox import MongoInbox
 
-        return MongoInbox(self.store.connection)
+        return MongoInbox(self.connection)
 
     @property
     def outbox(self) -> "MongoOutbox":
         """The alerts that were written, by the store's clock."""
         from gpuagent.adapters.mongo.outbox import MongoOutbox
 
-        return MongoOutbox(self.store.connection, self.store.now)
+        return MongoOutbox(self.connection, self.store.now)
 
     @property
     def upgrade(self) -> str:
         """What of the schema only another MongoDB user may bring up to date, in words; "" for nothing."""
-        return self.store.connection.upgrade
+        return self.connection.upgrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +188,7 @@ def open_database(settings: "Settings", place: "Place | None" = None) -> Iterato
         connection = stack.enter_context(closing(Connection(uri, settings.database)))
         if place and (names := connection.databases_beside()):
             _say(f"{place} has more than the database {connection.database.name!r}: MONGODB_DB_NAME may name {names}")
-        yield database_on(connection)
+        yield Database(connection)
 
 
 def load_reports() -> None:
@@ -168,25 +202,6 @@ def load_reports() -> None:
         report_partitions,
         run_files,
         store,
-    )
-
-
-def database_on(connection: "Connection") -> Database:
-    """The database at the end of an open connection, which the caller closes."""
-    from gpuagent.adapters.mongo.archives import MongoArchives
-    from gpuagent.adapters.mongo.ledgers import MongoLedgers
-    from gpuagent.adapters.mongo.queries import MongoQueries
-    from gpuagent.adapters.mongo.reads import MongoReads
-    from gpuagent.adapters.mongo.run_files import MongoHoldings
-    from gpuagent.adapters.mongo.store import MongoStore
-
-    return Database(
-        store=MongoStore(connection),
-        reads=MongoReads(connection),
-        queries=MongoQueries(connection),
-        ledgers=MongoLedgers(connection),
-        holdings=MongoHoldings(connection),
-        archives=MongoArchives(connection),
     )
 
 
@@ -221,7 +236,7 @@ def open_files(settings: "Settings", database: Database) -> "Iterator[FileStore]
     else:
         from gpuagent.adapters.files.gridfs import GridFsStore
 
-        yield GridFsStore(database.store.connection.database, system_clock().now)
+        yield GridFsStore(database.connection.database, system_clock().now)
 
 
 @contextmanager
@@ -454,7 +469,7 @@ def page_users(database: Database, folder: "Path") -> dict[str, str]:
     """The URIs of READER and APPROVER on the embedded server of this folder. Raises MongodError."""
     from gpuagent.adapters.mongo import users
 
-    connection = database.store.connection
+    connection = database.connection
     host, port = connection.client.address or ("", 0)
     allowed = {READER: (), APPROVER: users.DECISIONS}
     return users.admit(folder, f"mongodb://{host}:{port}", connection.database.name, allowed)
@@ -464,7 +479,7 @@ def excess_rights(database: Database, user: str) -> str:
     """What the database's user may do beyond what READER or APPROVER needs, in words; "" for nothing."""
     from gpuagent.adapters.mongo import users
 
-    granted = users.writes(database.store.connection)
+    granted = users.writes(database.connection)
     if granted is None:
         return "the server lets anybody in"
     excess = granted - (users.DECISIONS if user == APPROVER else frozenset())

@@ -84,10 +84,9 @@ def practice_market(vendors: int, **environment: str) -> Iterator[PracticeMarket
     with starting as running, wiring.open_agent(settings.read({**environment, **running.environment})) as agent:
         token = {"Authorization": f"Bearer {running.environment['GPU_VENDOR_SECRET']}"}
         clock = TurnedClock(agent.ports.clock)
-        store = agent.store.turned(lambda: clock.ahead_s)
-        agent = replace(
-            agent, database=replace(agent.database, store=store), ports=replace(agent.ports, clock=clock, store=store)
-        )
+        database = replace(agent.database, ahead=lambda: clock.ahead_s)
+        ports = replace(agent.ports, clock=clock, store=database.store)
+        agent = replace(agent, database=database, ports=ports)
         url = running.environment["VENDOR_URL"]
         with httpx.Client(base_url=url, headers=token, timeout=TIMEOUT_S, trust_env=False) as client:
             yield PracticeMarket(

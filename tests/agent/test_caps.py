@@ -308,9 +308,7 @@ def test_a_vendor_that_is_not_proven_any_more_is_capped_at_the_save(world: World
     world.allow(new_vendor=PRICE - 1)
     run = step(world.start(vendor_ids=("gpu_vendor_1",)).run_id, world.ports)
     after = apply(run, authorize(run, run.jobs[0].job_id, world.ports))
-    world.database.store.connection.database.vendors.update_one(
-        {"vendorId": "gpu_vendor_1"}, {"$set": {"proven": False}}
-    )
+    world.database.connection.database.vendors.update_one({"vendorId": "gpu_vendor_1"}, {"$set": {"proven": False}})
     with pytest.raises(PolicyRefused, match="new vendor"):
         world.store.save(run, after, (), world.market.clock.now())
     assert world.store.load(run.run_id) == run

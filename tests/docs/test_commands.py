@@ -106,7 +106,7 @@ def test_an_option_alone_is_an_option_of_some_command() -> None:
 )
 def test_the_check_of_lines_bites(line: str) -> None:
     (arguments,) = calls(line, "gpuagent")
-    with pytest.raises(Exception, match=r"no command|which of|No such option|Missing parameter|valid integer"):
+    with pytest.raises(Exception, match=r"no command|which of|No such option|Missing parameter|not a valid int"):
         check_line(arguments)
 
 

@@ -118,7 +118,7 @@ def test_hostile_names_and_altered_files(tmp_path: Path, safety_note: SafetyNote
 def delivering(world: World) -> tuple[str, Any, Any]:
     """A run whose job is under way, with files and a checkpoint; its id, its job's id and the database."""
     run = world.tick(world.tick(world.start()))
-    database = world.database.store.connection.database
+    database = world.database.connection.database
     (job,) = run.jobs
     job_id = ObjectId(job.job_id)
     delivered_run.keep_files(world.ports.files)

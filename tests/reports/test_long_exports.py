@@ -18,7 +18,7 @@ from gpuagent.adapters.mongo.report_snapshots import SnapshotGoneError, Snapshot
 from gpuagent.reports import exports
 from gpuagent.reports.exports import files
 from gpuagent.reports.report import Report
-from gpuagent.wiring import database_on
+from gpuagent.wiring import Database
 from tests.support import big_history, report_history
 from tests.support.eventually import eventually
 
@@ -58,7 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Forgetful
         with MongoClient[Any](superuser_uri(running["port"], folder)) as superuser:
             connection = Connection(mongod.uri, "long")
             big_history.write(connection.database, 60)
-            report = report_history.report(database_on(connection), "all", big_history.UNTIL)
+            report = report_history.report(Database(connection), "all", big_history.UNTIL)
             yield ForgetfulServer(superuser), report
             connection.close()
 

@@ -44,6 +44,6 @@ class ManualClock:
 
 def turned(agent: Agent, clock: TurnableClock | FileClock) -> Agent:
     """The agent on a turned clock, with a database that is turned alike, as one machine in another hour."""
-    store = agent.store.turned(lambda: clock.now() - SystemClock().now())
-    ports = replace(agent.ports, clock=clock, store=store)
-    return replace(agent, database=replace(agent.database, store=store), ports=ports)
+    database = replace(agent.database, ahead=lambda: clock.now() - SystemClock().now())
+    ports = replace(agent.ports, clock=clock, store=database.store)
+    return replace(agent, database=database, ports=ports)

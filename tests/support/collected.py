@@ -40,7 +40,7 @@ def run_with_files(
     kinds: Mapping[str, str] | None = None,
 ) -> str:
     """A run with one job for each mapping of paths to contents, at gpu_vendor_1, gpu_vendor_2, …; its id."""
-    documents = database.store.connection.database
+    documents = database.connection.database
     run_id = database.store.new_id()
     for number, contents in enumerate(jobs):
         before = replace(RUN, run_id=run_id, version=number)

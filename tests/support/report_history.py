@@ -40,7 +40,7 @@ from gpuagent.core.model import (
 from gpuagent.core.money import parse_usd
 from gpuagent.core.work import Completed, Failed, Underway, Work
 from gpuagent.reports.report import Report, ReportRequest, make_report
-from gpuagent.wiring import Database, database_on
+from gpuagent.wiring import Database
 from tests.support.factories import ASSET, PAYEE, RUN, TOKEN, authorization, quote
 
 ALPHA, BETA, GAMMA = "gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"
@@ -170,7 +170,7 @@ def empty_database(uri: str, name: str) -> Iterator[tuple[Database, Any]]:
     client.drop_database(name)
     connection = Connection(uri, name)
     try:
-        yield database_on(connection), client[name]
+        yield Database(connection), client[name]
     finally:
         connection.close()
         client.close()

@@ -154,7 +154,7 @@ def build_world(
         "MONGODB_DB_NAME": database,
         "X402_PRIVATE_KEY": account.key.to_0x_hex(),
     }
-    opened = connection and wiring.database_on(connection)
+    opened = connection and wiring.Database(connection)
     with wiring.open_agent(settings.read(environment), opened) as agent:
         wiring.record_vendors(agent.database, market.vendors)
         agent = turned(agent, market.clock)

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,7 +14,7 @@ INTRODUCTION = """\
 Written by `make docs` from the code, never by hand. Exit codes: 0 ok, 1 another error, 2 usage or configuration,
 3 refused by a rule about money, 4 the run failed; `gpuagent schedule run` has its own.
 """
-TYPES: dict[Any, str] = {str: "TEXT", int: "NUMBER", float: "NUMBER", Path: "PATH", bool: ""}
+TYPES = {"str": "TEXT", "int": "NUMBER", "float": "NUMBER", "path": "PATH", "boolean": ""}
 
 
 def reference() -> str:
@@ -75,8 +74,7 @@ def _names(parameter: Any) -> str:
 
 
 def _type(parameter: Any) -> str:
-    annotation = parameter.type_descriptor.annotation
-    return "TEXT, repeatable" if parameter.multiple else TYPES[annotation]
+    return "TEXT, repeatable" if parameter.multiple else TYPES[parameter.type.name.removesuffix(" range")]
 
 
 def _help(parameter: Any) -> str:

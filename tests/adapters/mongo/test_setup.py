@@ -21,7 +21,7 @@ from gpuagent.adapters.mongo.schema import RUNS, SUPERSEDED
 from gpuagent.cli import app
 from gpuagent.errors import ConfigError, StoreError
 from gpuagent.reports.partitions import Sizes
-from gpuagent.wiring import Database, database_on
+from gpuagent.wiring import Database
 from tests.support import big_history, report_history
 from tests.support.factories import RUN
 from tests.support.small_partitions import sized
@@ -55,7 +55,7 @@ class Rights:
     @contextmanager
     def open(self, user: str) -> Iterator[Database]:
         with closing(Connection(self.uri(user), "")) as connection:
-            yield database_on(connection)
+            yield Database(connection)
 
 
 @pytest.fixture(scope="module")

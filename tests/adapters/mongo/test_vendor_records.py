@@ -50,11 +50,11 @@ def test_a_record_that_another_process_changes_meanwhile_holds_at_the_reservatio
     save(world, world.store, *planned(world, world.store))
     run, after = planned(world, world.store)
     world.another_store().put_vendor(change(vendor(world)), 1_000.0)
-    before = world.database.store.connection.database.policies.find_one({"current": True})
+    before = world.database.connection.database.policies.find_one({"current": True})
     with pytest.raises(PolicyRefused, match=problem):
         save(world, world.store, run, after)
     assert world.store.load(run.run_id) == run
-    assert world.database.store.connection.database.policies.find_one({"current": True}) == before
+    assert world.database.connection.database.policies.find_one({"current": True}) == before
 
 
 def test_what_is_written_by_hand_holds_at_the_reservation_once_the_reading_is_old(world: World) -> None:
