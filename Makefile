@@ -17,7 +17,7 @@ export PIP_NO_COMPILE := 1
 # Compiled modules are kept, whatever the shell says: hundreds of processes import them.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-fleet bench-flat bench-profile bench-report bigdata format clean
+.PHONY: demo lab test check unit fuzz safety protocols docs notebooks mutants bench bench-fleet bench-flat bench-mongod bench-profile bench-report bigdata format clean
 
 demo: $(VENV)/.run
 	$(BIN)/gpuagent demo --save demo-files
@@ -68,6 +68,10 @@ bench: $(VENV)/.dev
 # Open runs that a fleet polls: how many a second, how late, at what cost. RUNS="1000 10000" EVERY=60
 bench-fleet: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.fleet $(if $(RUNS),--runs $(RUNS)) $(if $(EVERY),--every $(EVERY))
+
+# What indexes, validators and rereads of a purchase cost mongod, beside the floor's writes.
+bench-mongod: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.protections
 
 bench-profile: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.lifecycle --profile
