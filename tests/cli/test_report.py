@@ -154,6 +154,7 @@ def test_what_is_kept_at_night_is_not_added_up_in_the_morning(
         (("--tag", "night"), 2, "no run with tag 'night'"),
         (("--vendor", "gpu_vendor_9"), 2, "no vendor 'gpu_vendor_9'; known: "),
         (("--user", "ada", "--period", "2020"), 0, "Nothing of user ada was started or paid in 2020-01-01"),
+        (("--user", "bob", "--period", "2026-11-22"), 0, "Nothing of user bob was started or paid in"),  # ada paid
         (("--user", "ada", "--period", "all"), 0, " USD spent\n"),
     ],
 )

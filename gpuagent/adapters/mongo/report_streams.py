@@ -71,9 +71,10 @@ class MongoStreams(MongoHistory):
         return self._in_order("observations", pipeline, order, "decisionId")
 
     def happened(self, scope: ReportScope, since: datetime, until: datetime, vendor: str = "") -> bool:
-        """Whether a job was paid then, or, of all vendors, a run was started."""
+        """Whether a job was paid then, or, of all vendors, a run was started. Early jobs do not name their user."""
         runs = {**runs_in(scope), "createdAt": {"$gte": since, "$lt": until}}
         paid = settled_in(scope, "settledAt", since, until, vendor)
+        paid |= {"userId": {"$in": [scope.user, None]}} if scope.user else {}
         return self._has("jobs", paid) or (not vendor and self._has("runs", runs))
 
     def answered(self, since: datetime, until: datetime) -> bool:
