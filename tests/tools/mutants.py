@@ -1748,6 +1748,13 @@ MUTANTS = (
         "tests/wire/test_keep_alive.py -k cannot_be_used_again",
     ),
     Mutant(
+        "an answer of RTSP or ICE is read as one of HTTP",
+        "gpuagent/wire/http11.py",
+        """if not head.startswith(b"HTTP/"):""",
+        "if False:",
+        "tests/wire/test_http11.py -k what_h11_reads",
+    ),
+    Mutant(
         "what came behind an answer is kept for the next request",
         "gpuagent/wire/http11.py",
         "        self.is_idle = stays and not answer.is_followed",
