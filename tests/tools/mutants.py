@@ -1783,6 +1783,27 @@ MUTANTS = (
         "tests/books/test_sweep.py -k keeps_nothing_else",
     ),
     Mutant(
+        "a deeply nested body ends the API once a wallet is loaded",
+        "gpuagent/wire/recursion.py",
+        "    if sys.getrecursionlimit() >= LIFTED:",
+        "    if False:",
+        "tests/wire/test_recursion.py -k end_the_api",
+    ),
+    Mutant(
+        "a redirect takes the keys to CDP elsewhere",
+        "gpuagent/adapters/wallets/cdp_session.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        "tests/adapters/wallets/test_cdp.py -k no_other_place",
+    ),
+    Mutant(
+        "an answer of CDP has no end",
+        "gpuagent/adapters/wallets/cdp_session.py",
+        "if len(body) > ANSWER_MAX:",
+        "if False:",
+        "tests/adapters/wallets/test_cdp.py -k what_passes",
+    ),
+    Mutant(
         "an answer of RTSP or ICE is read as one of HTTP",
         "gpuagent/wire/http11.py",
         """if not head.startswith(b"HTTP/"):""",
