@@ -1804,6 +1804,13 @@ MUTANTS = (
         "tests/adapters/wallets/test_cdp.py -k what_passes",
     ),
     Mutant(
+        "whose fault a failure is goes by this machine's clock alone",
+        "gpuagent/agent/judge.py",
+        "    agreed = check_clocks(ports)",
+        "    agreed = now",
+        "tests/agent/test_patience.py -k whose_fault",
+    ),
+    Mutant(
         "an answer of RTSP or ICE is read as one of HTTP",
         "gpuagent/wire/http11.py",
         """if not head.startswith(b"HTTP/"):""",
