@@ -1811,6 +1811,13 @@ MUTANTS = (
         "tests/agent/test_patience.py -k whose_fault",
     ),
     Mutant(
+        "the copy of a checkpoint that is all holes fills the seller's disk",
+        "seller/runners/keeper.py",
+        "min(CHECKPOINT_BYTES, disk or CHECKPOINT_BYTES)",
+        "CHECKPOINT_BYTES",
+        "tests/seller/runners/test_keeper.py -k all_holes",
+    ),
+    Mutant(
         "an answer of RTSP or ICE is read as one of HTTP",
         "gpuagent/wire/http11.py",
         """if not head.startswith(b"HTTP/"):""",
