@@ -19,6 +19,7 @@ authorize() asks these before it signs, after check_payer, check_halt and check_
 
 execute() and collect() ask this before they give up a vendor that was paid:
 - lapsed: the wait has lasted too long by this machine's clock, the database's and the chain's
+and end_of_work() asks check_clocks of a job that failed: whose fault that is goes by the paid time too.
 
 Two pairs stand beside them: core/terms matches the vendor's 402 against the quote and the record (before
 check_balance), and adapters/wallets/signing refuses in the wallet itself whatever is not the agreed payment (last).

@@ -1,5 +1,6 @@
 """What a vendor's word about a job comes to: its end, the files to fetch, and a checkpoint worth fetching."""
 
+from gpuagent.agent.guard import check_clocks
 from gpuagent.core.events import CollectingBegan, JobFinished
 from gpuagent.core.model import Ordered, Run
 from gpuagent.core.orders import FILES, manifest_text
@@ -26,7 +27,11 @@ FINAL_METRICS_MAX = 96
 def end_of_work(
     run: Run, job: Ordered, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
 ) -> CollectingBegan | JobFinished | None:
-    """The end of the job by its vendor's word, None while it goes on. With a workload its files are collected first."""
+    """The end of the job by its vendor's word, None while it goes on. With a workload its files are collected first.
+
+    Whether a failure came at once, or with the end of the paid time, is judged by the time that all clocks agree on:
+    raises ClocksDiffer, and ChainError when the chain does not answer.
+    """
     match report.status:
         case JobStatus.COMPLETED:
             return _completed(run, job, work, report, logs, now, ports)
@@ -78,7 +83,7 @@ def _completed(
     if problem:
         left_out = f" ({'; '.join(report.refused)})" if report.refused else ""
         reason = f"{job.quote.vendor_id} says completed, and {problem}{left_out}"
-        ending = ending_of(report.exit_code, work.started_at, now, ports.pace.at_once_s)
+        ending = ending_of(report.exit_code, work.started_at, check_clocks(ports), ports.pace.at_once_s)
         failed = Failed(reason, now, work.vendor_job_id, ending, exit_code=report.exit_code)
         return JobFinished(job.job_id, failed, logs, report.metrics)
     return CollectingBegan(job.job_id, Collecting(outcome, work.started_at, files), logs, report.metrics)
@@ -88,8 +93,9 @@ def _failed(
     run: Run, job: Ordered, work: Underway, report: JobReport, logs: tuple[str, ...], now: float, ports: Ports
 ) -> CollectingBegan | JobFinished:
     workload = from_canonical(run.workload) if run.workload else None
-    fault = fault_of(report, job.quote, work, now, workload)
-    at_once = fault is not Fault.PROGRAM and now - work.started_at < ports.pace.at_once_s
+    agreed = check_clocks(ports)
+    fault = fault_of(report, job.quote, work, agreed, workload)
+    at_once = fault is not Fault.PROGRAM and agreed - work.started_at < ports.pace.at_once_s
     reason = failure_reason(report, logs)
     if fault is Fault.TIME:
         reason = f"the paid time ended at {work.progress:.0%}: {reason}"

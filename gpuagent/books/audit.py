@@ -45,6 +45,11 @@ def audit(run: Run, recorded: Ledger, chain: Chain, token: Token) -> Books:
         if difference:
             differences.append(f"job {job.job_id} with {job.quote.vendor_id}: {difference}")
     differences += [
+        f"job {job.job_id} was signed for by {job.authorization.payer}, and the run is of wallet {run.payer}"
+        for job in run.jobs
+        if not isinstance(job, Reserved) and job.authorization and job.authorization.payer != run.payer
+    ]
+    differences += [
         f"nonce {spent} of this run is spent, but the ledger knows no payment of it "
         f"{remedy(run.run_id, 'adopt', spent)}"
         for spent in chain.spent(run.payer, unsigned_nonces(run, token))

@@ -34,7 +34,7 @@ MEANING = {
     Kind.MISSING_PAYMENT: "recorded as paid, and not so on chain",
     Kind.OTHER_TERMS: "the authorization moved something else than recorded: look into it, then --write-off books it",
     Kind.RELEASED: "the ledger released a hold whose payment was taken, or still can be",
-    Kind.CONTRADICTION: "a job and its payment record contradict each other",
+    Kind.CONTRADICTION: "records of one purchase contradict each other",
     Kind.UNRECORDED: "paid on chain, still held in the ledger: the next tick or --repair records it",
     Kind.STALE_HOLD: "can never be paid, still held in the ledger: the next tick or --repair releases it",
     Kind.WRONG_SUM: "a run's record is not what its jobs add up to: --repair writes it anew where its payments agree",

@@ -7,6 +7,7 @@ to save gets StaleRun, and looks again.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from gpuagent.books.come_back import ComeBack
 from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.incoming import is_on_chain
 from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
@@ -26,7 +27,16 @@ from gpuagent.core.records import Incoming, Ledgers
 from gpuagent.core.refunds import objection, refund_of
 from gpuagent.core.terms import nonce
 from gpuagent.core.transitions import apply, find_job
-from gpuagent.errors import ChainMismatch, DuplicateVendorJob, Refused, SearchUnfinished, StaleRun
+from gpuagent.errors import (
+    ChainMismatch,
+    DuplicateVendorJob,
+    IllegalTransition,
+    Refused,
+    RunDamaged,
+    SearchUnfinished,
+    StaleRun,
+    UnknownRun,
+)
 
 TRIES = 5
 """How often a run is loaded anew when live ticks are faster; after that they do the work anyway."""
@@ -52,12 +62,15 @@ def repair(findings: Iterable[Finding], sources: Sources) -> tuple[Finding, ...]
 
 
 def _repaired(finding: Finding, sources: Sources) -> bool:
-    """False when there was nothing left to do: a tick was faster, or the chain now says something else."""
+    """False when there was nothing left to do: a tick was faster, or the chain now says something else.
+
+    Also where run or job are gone or cannot be read: one of them is not to keep all others from being repaired.
+    """
     if finding.transfer:
         return _book_refund(finding.transfer, finding.job_id, sources)
     for _ in range(TRIES):
-        run = sources.store.load(finding.run_id)
         try:
+            run = sources.store.load(finding.run_id)
             if finding.kind is Kind.WRONG_SUM:
                 return _write_anew(run, finding, sources)
             event = _event(run, finding.job_id, sources)
@@ -66,7 +79,7 @@ def _repaired(finding: Finding, sources: Sources) -> bool:
             _save(run, event, finding, sources)
         except StaleRun:
             continue
-        except ChainMismatch:
+        except (ChainMismatch, UnknownRun, RunDamaged, IllegalTransition):
             return False
         return True
     return False
@@ -75,6 +88,9 @@ def _repaired(finding: Finding, sources: Sources) -> bool:
 def _book_refund(transfer: Incoming, job_id: str, sources: Sources) -> bool:
     payment = sources.ledgers.payment_of(job_id)
     if objection(transfer, payment) or not is_on_chain(transfer, sources.chain):
+        return False
+    # By a payment that says otherwise than what is booked more could come back than was paid.
+    if ComeBack(payment.authorization.payer, sources.chain.token, sources.ledgers).claim(payment):
         return False
     refund = refund_of(transfer, payment, sources.chain.token)
     try:

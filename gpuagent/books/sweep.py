@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from gpuagent.books.come_back import ComeBack, contradictions
 from gpuagent.books.findings import (
     ChainActivity,
     Finding,
@@ -108,6 +109,8 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
     protocols: Counter[str] = Counter()
     findings: list[Finding] = []
     mismatches: list[Mismatch] = []
+    come_back, suspects = ComeBack(wallet.payer, chain.token, ledgers), list[Payment]()
+    paying = set[str]()
     for payment in payments_of(wallet.payer, chain.token, ledgers):
         amount, out = payment.authorization.amount, final.time < payment.authorization.valid_before
         match payment.status:
@@ -126,11 +129,16 @@ def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block
                 findings += _still_payable(payment, chain)
         if payment.contradiction and not (mismatches and mismatches[-1].payment is payment):
             findings.append(finding_for(Kind.CONTRADICTION, payment, payment.contradiction))
+        paying.add(payment.run_id)
+        if come_back.claim(payment):
+            suspects.append(payment)
+    findings += contradictions(suspects, wallet.payer, chain.token, ledgers)
+    findings += come_back.unclaimed()
     findings += [explain(mismatch, activity) for mismatch in mismatches]
     for reservation in ledgers.reservations(wallet.payer, chain.token):
         holds += reservation.amount
         findings += _stale(reservation, wallet.payer, chain.token, activity, final)
-    findings += _of_runs(wallet.payer, chain.token, ledgers, activity)
+    findings += _of_runs(wallet.payer, chain.token, ledgers, activity, paying)
     findings += [
         Finding(Kind.UNKNOWN_TRANSFER, f"{describe(transfer)}, out of {wallet.payer}")
         for transfer in activity.unclaimed()
@@ -187,10 +195,16 @@ def _stale(hold: Reservation, payer: str, token: Token, activity: ChainActivity,
     return [Finding(Kind.STALE_HOLD, text, hold.run_id, hold.job_id)]
 
 
-def _of_runs(payer: str, token: Token, ledgers: Ledgers, activity: ChainActivity) -> Iterator[Finding]:
-    """One pass over the wallet's runs: which do not add up, and to which of them the unknown nonces belong."""
-    unknown = dict(activity.unknown_nonces())
+def _of_runs(
+    payer: str, token: Token, ledgers: Ledgers, activity: ChainActivity, paying: set[str]
+) -> Iterator[Finding]:
+    """One pass over the wallet's runs: which do not add up, and to which of them the unknown nonces belong.
+
+    paying: the runs that payments of the wallet name, by id.
+    """
+    unknown, missing = dict(activity.unknown_nonces()), set(paying)
     for run in ledgers.runs(payer):
+        missing.discard(run.run_id)
         # A run that a tick has saved in between comes back with another version.
         if not (run.adds_up and run.jobs_proven) and ledgers.run(run.run_id) == run:
             yield from _of_sums(run)
@@ -201,6 +215,9 @@ def _of_runs(payer: str, token: Token, ledgers: Ledgers, activity: ChainActivity
                 yield _unknown(spent, owner, activity, run.run_id)
     for spent in unknown.values():
         yield _unknown(spent, f"no known run of {payer}", activity)
+    for run_id in sorted(missing):
+        text = f"run {run_id} has payments by {payer}, and is gone or another wallet's"
+        yield Finding(Kind.CONTRADICTION, text, run_id)
 
 
 def _of_sums(run: RunRecord) -> Iterator[Finding]:

@@ -98,7 +98,8 @@ class PaymentStatus(StrEnum):
 class Payment:
     """An authorization as recorded. contradiction: what its job says otherwise, in words, "" for nothing.
 
-    refunded: what came back of it by chain, and is booked. protocol: that the purchase went by.
+    refunded: what came back of it by chain, and is booked. credit: what its vendor says that it keeps of it. protocol:
+    that the purchase went by.
     """
 
     run_id: str
@@ -111,6 +112,7 @@ class Payment:
     block_number: int = 0
     refunded: int = 0
     protocol: str = OWN_PROTOCOL
+    credit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

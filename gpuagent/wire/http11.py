@@ -2,7 +2,7 @@
 
 Answers are parsed by httptools, which is llhttp: an exchange by httpcore and h11 takes twice the processor time.
 tests/wire/test_http11.py holds the two beside each other: what h11 refuses is refused here, but for blank lines before
-an answer; and what is taken here is read as h11 reads it.
+an answer and zeros before the size of a chunk; and what is taken here is read as h11 reads it.
 """
 
 import re
@@ -106,7 +106,7 @@ class _Answer:
         self._parser = httptools.HttpResponseParser(self)
         self._is_head = is_head
         self._parts: list[bytes] = []
-        self._idle_bytes = 0
+        self._idle_bytes, self._heads = 0, bytearray()
         self._framing: int | None = None
         self.fields: Fields = []
         self.status, self.version = 0, b""
@@ -122,6 +122,8 @@ class _Answer:
         if self._idle_bytes > HEAD_MAX:
             raise httpcore.RemoteProtocolError(f"more than {HEAD_MAX} bytes around the body")
         self._idle_bytes += len(data)
+        if not self.has_head:
+            self._heads += data
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:  # which is none of httptools' other errors
@@ -152,6 +154,9 @@ class _Answer:
     def on_headers_complete(self) -> None:
         if self.is_whole:
             return
+        head, _, self._heads = self._heads.lstrip(b"\r\n").partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/"):  # llhttp takes RTSP and ICE as well, and does not say which it was
+            raise httpcore.RemoteProtocolError("another protocol than HTTP")
         self.status, self.version = self._parser.get_status_code(), self._parser.get_http_version().encode()
         if self.status < 200:
             self.fields = []

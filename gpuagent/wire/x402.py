@@ -24,6 +24,9 @@ from x402.schemas.v1 import PaymentPayloadV1
 from gpuagent.core.model import Authorization, Receipt, Terms, Token
 from gpuagent.core.text import clean
 from gpuagent.wire import strict_json
+from gpuagent.wire.recursion import bound_recursion
+
+bound_recursion()
 
 # As in x402.extensions.payment_identifier, repeated because importing that package takes over two seconds.
 PAYMENT_IDENTIFIER = "payment-identifier"

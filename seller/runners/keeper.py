@@ -22,10 +22,15 @@ COPY_BYTES = 1024 * 1024
 
 
 class CheckpointKeeper:
-    """Keeps each new checkpoint. path: its folder, within the job's own; "" where the job makes none."""
+    """Keeps each new checkpoint. path: its folder, within the job's own; "" where the job makes none.
 
-    def __init__(self, folder: JobFolder, path: str) -> None:
+    disk: bytes that the job may have there, 0 for no bound. A copy is never larger: a file that is all holes takes no
+    room there, and its copy would.
+    """
+
+    def __init__(self, folder: JobFolder, path: str, disk: int = 0) -> None:
         self._folder, self._path = folder, path
+        self._bytes_max = min(CHECKPOINT_BYTES, disk or CHECKPOINT_BYTES)
         self._progress: os.stat_result | None = None
         self._next_look = 0.0
 
@@ -82,7 +87,7 @@ class CheckpointKeeper:
         try:
             for name, status in walk(self._folder.work, self._path):
                 entries += 1
-                if entries > CHECKPOINT_FILES or total > CHECKPOINT_BYTES:
+                if entries > CHECKPOINT_FILES or total > self._bytes_max:
                     return []
                 if name.endswith(".part") or not _is_plain(status) or not _is_text(name):
                     continue
@@ -90,7 +95,7 @@ class CheckpointKeeper:
                 files.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
         except RunnerError:
             return []
-        return files if total <= CHECKPOINT_BYTES else []
+        return files if total <= self._bytes_max else []
 
     def _copy(self, name: str, size: int, _written: int, inode: int) -> None:
         """A copy of the file that was listed, and no longer than that: a job can write faster than it is copied."""

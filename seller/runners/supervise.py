@@ -37,7 +37,7 @@ class Supervision:
     def __init__(self, folder: JobFolder, order: Mapping[str, Any], lifeline: int | None) -> None:
         self._folder, self._order, self._lifeline = folder, order, lifeline
         self._limits = Limits(**order.get("limits", {}))
-        self._keeper = CheckpointKeeper(folder, order["checkpoint"])
+        self._keeper = CheckpointKeeper(folder, order["checkpoint"], self._limits.disk)
         self._next_look = 0.0
 
     def run(self, secrets: Mapping[str, str]) -> tuple[int | None, str]:

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from gpuagent.core.model import Authorized, Hedging, Settled, Submitted, Vendor
+from gpuagent.core.model import Authorized, Hedging, RunStatus, Settled, Submitted, Vendor
 from gpuagent.core.ports import Ports
-from gpuagent.core.work import Collecting, Failed, JobReport, Owed, Underway
+from gpuagent.core.work import Collecting, Failed, Fault, JobEnding, JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import ClocksDiffer, VendorBusy, VendorError
 from gpuagent.tick import tick
 from tests.support.workshop import Seller, Sellers, SoldJob, Workshop, report, works
@@ -58,6 +58,28 @@ def test_no_vendor_is_given_up_by_a_clock_that_others_contradict(seller: Seller 
     job = world.run.jobs[0]
     assert isinstance(job, Settled)
     assert isinstance(job.work, Failed)
+
+
+@pytest.mark.parametrize("ahead_s", [DAY_S, -DAY_S], ids=["ahead", "behind"])
+@pytest.mark.parametrize("status", [JobStatus.FAILED, JobStatus.COMPLETED], ids=["failed", "nothing listed"])
+def test_whose_fault_a_failure_is_goes_by_no_clock_that_others_contradict(ahead_s: float, status: JobStatus) -> None:
+    """By one ahead the paid time would be over, which ends the run; by one behind it would have failed at once."""
+
+    def ends(job: SoldJob) -> JobReport:
+        return report(status if job.asked > 2 else JobStatus.RUNNING, progress=0.4)
+
+    world = Workshop(a=Seller(ends), b=Seller(works))
+    world.ticks(2)
+    world.at += 600
+    for _ in range(2):
+        with pytest.raises(ClocksDiffer):
+            tick(world.run.run_id, ahead(world, ahead_s))
+    world.ticks(1)
+    job = world.run.jobs[0]
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, Failed)
+    assert (job.work.fault, job.work.ending) == (Fault.VENDOR, JobEnding.REPORTED)
+    assert world.ticks().status is RunStatus.COMPLETED
 
 
 def test_no_wait_for_a_hedge_ends_by_a_clock_that_others_contradict() -> None:

@@ -93,6 +93,46 @@ def test_a_refund_is_booked_once_and_frees_no_budget(world: World, safety_note: 
     safety_note("booked once, at 0.50 USD of what the job cost; budget, caps and what is settled are as they were")
 
 
+@pytest.mark.safety("what came back of a payment, changed by hand in one record of several")
+def test_what_came_back_is_what_is_booked(world: World, safety_note: SafetyNote) -> None:
+    run = world.finish(world.start())
+    told(world, run, OWED, 300_000)
+    told(world, run, SENT, HALF, send_back(world, payee(run), HALF))
+    assert len(repair_world(world, sweep_world(world))) == 1
+    # Another refund, which the vendor's answer names: what is contradicted decides about no money.
+    told(world, run, CreditKind.BALANCE, 0, send_back(world, payee(run), HALF))
+    assert kinds(sweep_world(world)) == [Kind.REFUND]
+    changes: list[tuple[str, dict[str, Any], str]] = [
+        ("payments", {"refunded": Decimal128("1.4")}, "says that 1.40 USD came back, and 0.50 USD is booked"),
+        ("payments", {"refunded": Decimal128("0")}, "says that 0.00 USD came back, and 0.50 USD is booked"),
+        ("payments", {"credit": Decimal128("0")}, "says that 0.00 USD is a credit, and 0.30 USD is booked"),
+        ("refunds", {"jobId": ObjectId()}, "booked for a job that the wallet has not paid for"),
+        ("refunds", {"vendorId": "gpu_vendor_2"}, "booked for another vendor or run"),
+        ("refunds", {"runId": ObjectId()}, "booked for another vendor or run"),
+        ("credits", {"amount": Decimal128("0.2")}, "says that 0.30 USD is a credit, and 0.20 USD is booked"),
+        ("credits", {"jobId": ObjectId()}, "says that 0.30 USD is a credit, and 0.00 USD is booked"),
+    ]
+    for collection, change, text in changes:
+        records = world.market.database(DATABASE)[collection]
+        record = records.find_one_and_update({}, {"$set": change})
+        swept = sweep_world(world)
+        assert not swept.balanced
+        assert any(text in finding.text for finding in swept.findings if finding.kind is Kind.CONTRADICTION)
+        assert repair_world(world, swept) == ()
+        records.replace_one({"_id": record["_id"]}, record)
+    assert len(repair_world(world, sweep_world(world))) == 1
+    safety_note(f"{len(changes)} changes, each a contradiction in words; no refund is booked by such a record")
+
+
+def test_a_refund_that_is_booked_while_payments_are_read(world: World) -> None:
+    run = world.finish(world.start())
+    told(world, run, SENT, HALF, send_back(world, payee(run), HALF))
+    first = sweep_world(world)
+    for moment in ("payments", "again"):
+        reading = Interrupted(world.database.ledgers, moment, lambda: repair_world(world, first))
+        assert Kind.CONTRADICTION not in kinds(sweep_world(world, ledgers=reading))
+
+
 def died() -> None:
     raise StoreError("killed")
 

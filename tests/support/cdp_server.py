@@ -61,7 +61,8 @@ def new_keys(elliptic: bool = False) -> Keys:
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault in place of the next answer. wait: hold it back; garble: change the true answer."""
+    """A fault in place of the next answer. wait: hold it back; garble: change the true answer; headers: others too,
+    after which the connection ends."""
 
     status: int = 200
     body: Any = None
@@ -69,6 +70,7 @@ class Fault:
     hang_up: bool = False
     garble: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     content_type: str = "application/json"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Denied(Exception):
@@ -115,8 +117,10 @@ class CdpServer:
                 text = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 try:
                     self.send_response(status)
-                    self.send_header("Content-Type", fault.content_type)
-                    self.send_header("Content-Length", str(len(text)))
+                    headers = {"Content-Type": fault.content_type, "Content-Length": str(len(text)), **fault.headers}
+                    for name, value in headers.items():
+                        self.send_header(name, value)
+                    self.close_connection = self.close_connection or bool(fault.headers)
                     self.end_headers()
                     self.wfile.write(text)
                 except OSError:  # the client has gone, which is what some faults are for

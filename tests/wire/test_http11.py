@@ -47,7 +47,14 @@ ANSWERS = (
         b"http/1.1 200 OK\r\n\r\n",
         b"HTTP/1.1  200 OK\r\n\r\n",
         b"HTTP/1.1 2\xb200 OK\r\n\r\n",
+        b"HTTP/1.1\t200 OK\r\n\r\n",
+        b"HTTP/1.1 200OK\r\n\r\n",
+        b"HTTP/1.1 200\x0b\r\n\r\n",
+        b"RTSP/1.0 200 OK\r\n\r\n",
+        b"ICE/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 100 Go on\r\n\r\nRTSP/1.1 200 OK\r\n\r\n",
     ),
+    b"HTTP/1.1 100 On\r\nLink: a\r\n\r\n" + OK + b"Content-Length: 12\r\n\r\n\r\n\r\nRTSP/1.0",
     OK + b"X-A: " + b"a" * HEAD_MAX,
 )
 STRICTER = (
@@ -55,7 +62,8 @@ STRICTER = (
     OK + b"Content-Length: 2, 2\r\n\r\nok",
     OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nok",
     OK + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-    CHUNKS + b"2 \r\nok\r\n0\r\n\r\n",
+    *(CHUNKS + size + b"\r\nok\r\n0\r\n\r\n" for size in (b"2 ", b"2\t", b"2;", b"2;\x00")),
+    CHUNKS + b"2\r\nok\r\n0\r\nContent-Length: 5\r\n\r\n",
     b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
     OK + b"Content-Length: 2\r\nX-Folded: a\r\n b\r\n\r\nok",
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from gpuagent.adapters.mongo.jobs import job_from
+from gpuagent.adapters.mongo.jobs import damaged, job_from
 from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core import budget
 from gpuagent.core.model import (
@@ -102,6 +102,14 @@ def ledger_from(document: Document) -> Ledger:
 
 
 def run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Document]) -> Run:
+    """Raises RunDamaged for a field that is missing or that no program of ours has written so."""
+    try:
+        return _run_from(document, jobs, payments)
+    except (LookupError, TypeError, ValueError) as error:
+        raise damaged(document["_id"], f"it has a field that is missing or wrong ({error!r})") from error
+
+
+def _run_from(document: Document, jobs: Iterable[Document], payments: Iterable[Document]) -> Run:
     paid = {payment["jobId"]: payment for payment in payments}
     return Run(
         run_id=str(document["_id"]),

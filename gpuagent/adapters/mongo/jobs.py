@@ -160,10 +160,9 @@ def _ending(document: Document) -> JobEnding:
     return JobEnding.DISPUTED if document["errorMessage"].startswith("disputed:") else JobEnding.REPORTED
 
 
-def _damaged(document: Document, what: str) -> RunDamaged:
+def damaged(run_id: ObjectId, what: str) -> RunDamaged:
     return RunDamaged(
-        f"run {document['runId']} cannot be read: its job {document['_id']} {what}. "
-        "`gpuagent books --all` holds its records against the chain"
+        f"run {run_id} cannot be read: {what}. `gpuagent books --all` holds its records against the chain"
     )
 
 
@@ -181,11 +180,11 @@ def job_from(document: Document, payment: Document | None) -> Job:
             return Voided(job_id, quote, at, reason, authorization, header, cause)
         work, (files, checkpoint) = _work_from(document), files_from(document)
         if not isinstance(work, Completed | Failed):
-            raise _damaged(document, "is void, and its work goes on")
+            raise damaged(document["runId"], f"its job {document['_id']} is void, and its work goes on")
         work = replace(work, reason=document["workReason"]) if isinstance(work, Failed) else work
         return Voided(job_id, quote, at, reason, authorization, header, cause, work, files, checkpoint)
     if payment is None:
-        raise _damaged(document, f"is {document['state']}, and its payment is gone")
+        raise damaged(document["runId"], f"its job {document['_id']} is {document['state']}, and its payment is gone")
     authorization, header = authorization_from(payment), payment["header"]
     if document["state"] == "authorized":
         answers = (payment["lastReply"], payment["namedJob"], payment["cancellation"])

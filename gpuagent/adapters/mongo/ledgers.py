@@ -1,5 +1,6 @@
 """The ledgers of all runs, as a sweep reads them: page by page, so that many runs need neither much memory nor time."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,18 +13,19 @@ from gpuagent.adapters.mongo import refunds
 from gpuagent.adapters.mongo.connection import Connection, deadlined
 from gpuagent.adapters.mongo.jobs import HELD
 from gpuagent.adapters.mongo.original import OURS
-from gpuagent.adapters.mongo.payments import PAYMENT_STATUS
+from gpuagent.adapters.mongo.payments import PAYMENT_STATUS, signed_otherwise
 from gpuagent.adapters.mongo.quotes import protocol_of
 from gpuagent.adapters.mongo.values import Document, seconds
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import OWN_PROTOCOL, TIMEOUT_MAX_S, Token
 from gpuagent.core.money import amount
-from gpuagent.core.records import PayerRecord, Payment, Refund, Reservation, RunRecord
+from gpuagent.core.records import PayerRecord, Payment, PaymentStatus, Refund, Reservation, RunRecord
 
 PAGE = 1_000
 """Documents read at once."""
 STATUS = {state.__name__.lower(): status for state, status in PAYMENT_STATUS.items()}
 
+ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 Pipeline = Sequence[Mapping[str, Any]]
 JOB_OF_PAYMENT: Pipeline = [{"$lookup": {"from": "jobs", "localField": "jobId", "foreignField": "_id", "as": "jobs"}}]
 RUN_OF_JOB: Pipeline = [{"$lookup": {"from": "runs", "localField": "runId", "foreignField": "_id", "as": "runs"}}]
@@ -47,12 +49,18 @@ COSTS_OTHERWISE = {
     "$or": [{"$ne": ["$expectedCost", "$quote.priceEstimate"]}, {"$ne": ["$actualCost", PAID_COST]}],
 }
 """Caps and reports add up other fields of a job than its quote."""
+OF_RUN = {"payer": "payer", "userId": "userId", "tags": "tags", "quote.network": "network"}
+"""Fields of a job by which caps count it, and those of its run that they repeat. An older record lacks some."""
+COUNTS_FOR_OTHERS = {
+    "$or": [{"$ne": [{"$ifNull": [f"${field}", f"$${of_run}"]}, f"$${of_run}"]} for field, of_run in OF_RUN.items()]
+}
 SUMS_OF_RUN: Pipeline = [
     {
         "$lookup": {
             "from": "jobs",
             "localField": "_id",
             "foreignField": "runId",
+            "let": {name: f"${name}" for name in OF_RUN.values()},
             "pipeline": [
                 {
                     "$group": {
@@ -62,6 +70,7 @@ SUMS_OF_RUN: Pipeline = [
                         "authorized": _sum_of("authorized"),
                         "signed": _ids_where({"$in": ["$state", ["authorized", "settled"]]}),
                         "odd": _ids_where(COSTS_OTHERWISE),
+                        "foreign": _ids_where(COUNTS_FOR_OTHERS),
                     }
                 }
             ],
@@ -103,7 +112,7 @@ class MongoLedgers:
         self._page = page
 
     def wallets(self, token: Token) -> list[PayerRecord]:
-        """Every wallet that a run or a payment of the token names."""
+        """Every wallet that a run or a payment of the token names. What is no address is none, and has no history."""
         signed = {"network": token.network, "asset": {"$in": self._spellings(token)}}
         with self.connection.deadline():
             first = {"$group": {"_id": "$payer", "at": {"$min": "$createdAt"}}}
@@ -126,7 +135,8 @@ class MongoLedgers:
         for group in (*runs, *payments):
             began[group["_id"]] = min(began.get(group["_id"], float("inf")), seconds(group["at"]))
         usable = {group["_id"]: group["usable"] for group in payments}
-        return [PayerRecord(payer, at, usable.get(payer)) for payer, at in sorted(began.items())]
+        addresses = sorted(payer for payer in began if ADDRESS.fullmatch(str(payer)))
+        return [PayerRecord(payer, began[payer], usable.get(payer)) for payer in addresses]
 
     def payments(self, payer: str, token: Token) -> Iterator[Payment]:
         """All recorded authorizations of the wallet for the token, each once."""
@@ -148,7 +158,7 @@ class MongoLedgers:
         match = {"payer": {"$in": [payer, None]}, "state": "reserved", "quote.network": token.network}
         for job in self._pages("jobs", match, "_id", RUN_OF_JOB):
             quote = job["quote"]
-            if quote["asset"].lower() == token.address.lower() and [run["payer"] for run in job["runs"]] == [payer]:
+            if quote["asset"].lower() == token.address.lower() and [run.get("payer") for run in job["runs"]] == [payer]:
                 price, expires_at = amount(quote["priceEstimate"]), seconds(quote["expiresAt"])
                 yield Reservation(str(job["runId"]), str(job["_id"]), job["vendorId"], price, expires_at)
 
@@ -226,9 +236,13 @@ def _contradiction(payment: Document) -> str:
         "amount": (quote["priceEstimate"], payment["amount"]),
         "vendor": (job["vendorId"], payment["vendorId"]),
         "network": (quote["network"], payment["network"]),
+        "payee": (quote["payTo"].lower(), payment["payee"].lower()),
+        "token": (quote["asset"].lower(), payment["asset"].lower()),
         "wallet": (job.get("payer", payment["payer"]), payment["payer"]),  # an older record of a job names none
         "time of settlement": (job.get("settledAt"), payment.get("settledAt")),
     }
+    if payment["status"] != PaymentStatus.COMPLETED and (names := signed_otherwise(payment)):
+        return f"other terms were signed: {', '.join(names)}"
     differing = [f"{name} {of_job}" for name, (of_job, of_payment) in facts.items() if of_job != of_payment]
     return f"its job says otherwise: {', '.join(differing)}" if differing else ""
 
@@ -238,7 +252,7 @@ def _run_record(document: Document) -> RunRecord:
     (signed,) = document["payments"] or [{}]
     paid = set(signed.get("jobs", ()))
     unpaid = [job_id for job_id in sums.get("signed", ()) if job_id and job_id not in paid]
-    odd = [job_id for job_id in sums.get("odd", ()) if job_id]
+    odd, foreign = ([job_id for job_id in sums.get(name, ()) if job_id] for name in ("odd", "foreign"))
     return RunRecord(
         run_id=str(document["_id"]),
         version=document["version"],
@@ -250,6 +264,7 @@ def _run_record(document: Document) -> RunRecord:
         contradictions=(
             *((str(job_id), "its payment is gone") for job_id in unpaid),
             *((str(job_id), "it is to cost, or has cost, another amount than it was quoted") for job_id in odd),
+            *((str(job_id), "it is of another wallet, user, tags or network than its run") for job_id in foreign),
         ),
         payments_agree=all(_total(sums, name) == _total(signed, name) for name in ("settled", "authorized")),
     )

@@ -1,5 +1,6 @@
 """The payments of jobs to documents and back: what was signed, how it was answered, how it ended on chain."""
 
+import base64
 import json
 
 from bson import ObjectId
@@ -86,3 +87,19 @@ def access_from(payment: Document) -> JobAccess:
         return NO_ACCESS
     fields = json.loads(access)
     return JobAccess(fields["token"], fields["pollUrl"], fields.get("folder", ""))  # older records have no folder
+
+
+def signed_otherwise(payment: Document) -> list[str]:
+    """The terms of the signed header that the payment's own fields say otherwise, by their names in EIP-3009."""
+    recorded = {
+        "from": payment["payer"],
+        "to": payment["payee"],
+        "value": str(authorization_from(payment).amount),
+        "validBefore": str(payment["validBefore"]),
+        "nonce": payment["nonce"],
+    }
+    try:
+        signed = json.loads(base64.b64decode(payment["header"], validate=True))["payload"]["authorization"]
+        return [name for name, term in recorded.items() if str(signed[name]).lower() != term.lower()]
+    except (ValueError, LookupError, TypeError):
+        return ["none that can be read"]

@@ -206,6 +206,7 @@ def payment_from(document: Mapping[str, Any]) -> Payment:
         transaction=document.get("x402TxId", ""),
         block_number=document.get("blockNumber", 0),
         refunded=refunded_of(document),
+        credit=amount(document["credit"]) if "credit" in document else 0,
     )
 
 

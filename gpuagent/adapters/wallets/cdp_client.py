@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from aiohttp import BasicAuth
+from aiohttp import BasicAuth, ClientError
 from cdp.auth import GetAuthHeadersOptions, get_auth_headers
 from cdp.openapi_client.api.evm_accounts_api import EVMAccountsApi
 from cdp.openapi_client.cdp_api_client import CdpApiClient
@@ -20,9 +20,13 @@ from cdp.openapi_client.exceptions import OpenApiException
 from cdp.openapi_client.models.eip712_message import EIP712Message
 from cdp.openapi_client.models.sign_evm_transaction_request import SignEvmTransactionRequest
 
+from gpuagent.adapters.wallets.cdp_session import CdpSession
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
 from gpuagent.wire.egress import Egress, direct
+from gpuagent.wire.recursion import bound_recursion
 from gpuagent.wire.scrub import KEY, Scrubber
+
+bound_recursion()
 
 CDP_URL = "https://api.cdp.coinbase.com/platform"
 DEADLINE_S = 15.0
@@ -32,7 +36,7 @@ PAUSES_S = (0.2, 0.8)
 """Before the second attempt and the third."""
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 """Statuses that may be others a moment later."""
-UNREADABLE = (OpenApiException, AttributeError, LookupError, TypeError, ValueError)
+UNREADABLE = (OpenApiException, AttributeError, ClientError, LookupError, RecursionError, TypeError, ValueError)
 """Errors of the generated client about an answer of another shape than its own."""
 TEXT_MAX = 300
 
@@ -92,6 +96,7 @@ class CdpClient:
             self._client.rest_client.ssl_context = (
                 egress.ssl_context
             )  # else the system's authorities, as the SDK has it
+        self._client.rest_client.pool_manager = CdpSession(self._client.rest_client.ssl_context)
         self._client.rest_client.proxy = proxy and proxy.url
         if proxy and (proxy.user or proxy.password):
             self._client.rest_client.proxy_headers = {
@@ -114,24 +119,27 @@ class CdpClient:
         """The account of this address or name. Raises WalletError."""
         by_address = name.startswith("0x")
         ask = self._api.get_evm_account if by_address else self._api.get_evm_account_by_name
-        account = self._ask(lambda: ask(name))
-        return CdpAccount(str(account.address), tuple(account.policies or ()))
+        return self._ask(
+            lambda: ask(name), lambda account: CdpAccount(str(account.address), tuple(account.policies or ()))
+        )
 
     def sign_typed_data(self, address: str, typed_data: dict[str, Any]) -> str:
         """The signature, 0x hex, unchecked. Raises Refused when a CDP policy forbids it, and WalletError."""
         message = EIP712Message.from_dict(typed_data)
-        answer = self._ask(lambda: self._api.sign_evm_typed_data(address, eip712_message=message))
-        return str(answer.signature)
+        ask = self._api.sign_evm_typed_data
+        return self._ask(lambda: ask(address, eip712_message=message), lambda answer: str(answer.signature))
 
     def sign_transaction(self, address: str, transaction: str) -> str:
         """The signed transaction of an unsigned one, both RLP as 0x hex, unchecked. Raises as sign_typed_data()."""
         request = SignEvmTransactionRequest(transaction=transaction)
-        answer = self._ask(lambda: self._api.sign_evm_transaction(address, sign_evm_transaction_request=request))
-        return str(answer.signed_transaction)
+        ask = self._api.sign_evm_transaction
+        return self._ask(
+            lambda: ask(address, sign_evm_transaction_request=request), lambda answer: str(answer.signed_transaction)
+        )
 
-    def _ask(self, make: Callable[[], Awaitable[T]]) -> T:
+    def _ask(self, make: Callable[[], Awaitable[Any]], read: Callable[[Any], T]) -> T:
         try:
-            return self._run(self._attempts(make))
+            return read(self._run(self._attempts(make)))
         except TimeoutError:
             problem: GpuAgentError = WalletError("CDP did not answer in time: nothing was signed or sent")
         except ApiError as error:

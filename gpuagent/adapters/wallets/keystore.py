@@ -15,6 +15,9 @@ from eth_account import Account
 
 from gpuagent.core.model import SealedKey
 from gpuagent.errors import BadInput, ConfigError
+from gpuagent.wire.recursion import bound_recursion
+
+bound_recursion()
 
 SCRYPT_N = 2**18
 """The cost that the format's own definition uses: about a second, and 256 MB, for each guess of a password."""

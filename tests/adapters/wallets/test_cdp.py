@@ -134,12 +134,24 @@ def test_a_policy_violation_is_refused_by_policy(cdp: CdpServer, wallet: CdpWall
         Fault(429, {"errorType": "rate_limit_exceeded", "errorMessage": "slower"}),
         Fault(502, b"<html>bad gateway</html>", content_type="text/html"),
         Fault(hang_up=True),
+        Fault(headers={"Content-Length": "1000"}),
+        Fault(200, b"nonsense", headers={"Content-Encoding": "gzip"}),
+        Fault(200, b" " * 300_000),
     ],
-    ids=["503", "429", "502", "hung up"],
+    ids=["503", "429", "502", "hung up", "cut off", "not packed", "too long"],
 )
 def test_what_passes_is_asked_again_and_signed_once_more(cdp: CdpServer, wallet: CdpWallet, fault: Fault) -> None:
     """Safe to repeat: terms and nonce are fixed before, so every signature of them is of the one payment."""
     check_asked_again(cdp, wallet, fault)
+
+
+def test_what_authenticates_us_goes_to_no_other_place(cdp: CdpServer, wallet: CdpWallet) -> None:
+    with closing(CdpServer(cdp.keys)) as other:
+        for status in (301, 302, 307, 308):
+            cdp.faults = [Fault(status, b"", headers={"Location": f"{other.url}/v2/evm/accounts"})]
+            with pytest.raises(WalletError, match="no answer that can be read"):
+                sign(wallet)
+        assert other.requests == []
 
 
 def test_silence_is_asked_again(cdp: CdpServer) -> None:
@@ -168,7 +180,13 @@ def check_asked_again(cdp: CdpServer, wallet: CdpWallet, fault: Fault) -> None:
         (Fault(200, {"signature": 7}), "no answer that can be read"),
         (Fault(200, b"nonsense"), "no answer that can be read"),
         (Fault(200, [1]), "no answer that can be read"),
+        (Fault(200, b"null"), "no answer that can be read"),
+        (Fault(204, b""), "no answer that can be read"),
+        (Fault(200, b"[" * 120_000), "no answer that can be read"),
+        (Fault(400, b'{"errorType":' * 9_000), "did not answer as asked|no answer that can be read"),
         (Fault(200, {"signature": "0x1234"}), "no signature of 65 bytes"),
+        (Fault(200, {"signature": "0x" + "11" * 32 + "22" * 32}), "no signature of 65 bytes"),
+        (Fault(200, {"signature": "0x" + "11" * 64 + "01"}), "ends in 27 or 28"),
         (Fault(200, {"signature": "0x" + "zz" * 65}), "no signature of 65 bytes"),
         (Fault(200, {"signature": "0x" + "11" * 64 + "00"}), "ends in 27 or 28"),
         (Fault(200, {"signature": "0x" + "00" * 64 + "1b"}), "is not of 0x"),
@@ -257,6 +275,8 @@ FAILURES: dict[str, Any] = {
     "nonsense": {"faults": [Fault(200, b"nonsense")]},
     "unauthorized": {"faults": [Fault(401, {"errorType": "unauthorized", "errorMessage": "no"})]},
     "hung up": {"faults": [Fault(hang_up=True)] * 3},
+    "cut off": {"faults": [Fault(headers={"Content-Length": "1000"})] * 3},
+    "nothing": {"faults": [Fault(204, b"")]},
     "a bad signature": {"faults": [Fault(garble=with_high_s)]},
 }
 

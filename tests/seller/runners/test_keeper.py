@@ -37,6 +37,18 @@ def test_a_whole_checkpoint_is_kept(folder: JobFolder) -> None:
     assert kept(folder) == {"sub/w": b"x" * len(SECRET), "progress.json": b"{}"}
 
 
+@pytest.mark.safety("a checkpoint that is all holes fills no more of the seller's disk than its job may have")
+def test_a_file_that_is_all_holes(folder: JobFolder) -> None:
+    with (folder.work / "c" / "holes").open("wb") as file:
+        file.truncate(2_000_000)
+    assert (folder.work / "c" / "holes").stat().st_blocks == 0
+    (folder.work / "c" / "progress.json").write_text("{ }")
+    CheckpointKeeper(folder, "c", disk=1_000_000).keep()
+    assert kept(folder) == {}
+    CheckpointKeeper(folder, "c", disk=3_000_000).keep()
+    assert set(kept(folder)) == {"sub/w", "holes", "progress.json"}
+
+
 @pytest.mark.safety(
     "a folder that becomes a link to the host's files while a checkpoint is copied gives none of them away"
 )
