@@ -57,8 +57,17 @@ class Sources:
 
 
 def repair(findings: Iterable[Finding], sources: Sources) -> tuple[Finding, ...]:
-    """The findings that were repaired. Raises ChainError, StoreError; what was saved until then stays repaired."""
-    return tuple(finding for finding in findings if finding.repairable and _repaired(finding, sources))
+    """The findings that were repaired. Raises ChainError, StoreError; what was saved until then stays repaired.
+
+    None of a job whose records contradict each other: the chain would be asked about what is not so.
+    """
+    findings = tuple(findings)
+    contradicted = {finding.job_id for finding in findings if finding.kind is Kind.CONTRADICTION} - {""}
+    return tuple(
+        finding
+        for finding in findings
+        if finding.repairable and finding.job_id not in contradicted and _repaired(finding, sources)
+    )
 
 
 def _repaired(finding: Finding, sources: Sources) -> bool:

@@ -1755,6 +1755,13 @@ MUTANTS = (
         "tests/books/test_sweep.py -k another_owner",
     ),
     Mutant(
+        "a hold is released by a life that another record contradicts",
+        "gpuagent/books/repair.py",
+        "if finding.repairable and finding.job_id not in contradicted and",
+        "if finding.repairable and",
+        "tests/books/test_sweep.py -k than_were_signed",
+    ),
+    Mutant(
         "a payment that is out on other terms than were signed is not noticed",
         "gpuagent/adapters/mongo/payments.py",
         "if str(signed[name]).lower() != term.lower()]",
