@@ -14,7 +14,6 @@ from mock_vendor.stubs.till import (
     ChainUnavailable,
     Dead,
     FacilitatorUnavailable,
-    Ledger,
     MalformedPayment,
     Market,
     Paid,
@@ -72,7 +71,6 @@ class PaymentDesk:
 
     def __init__(self, till: Till, market: Market, pay_to: Callable[[], str]) -> None:
         self._till, self._market, self._pay_to = till, market, pay_to
-        self._ledger = Ledger(market.rpc_url, market.asset)
         self._reserved: set[str] = set()
         self._lock = threading.Lock()
 
@@ -100,7 +98,7 @@ class PaymentDesk:
         offer = self.offer(sale)
         try:
             payment = read_payment(header if version == 2 else _as_v2(header, offer))
-            verdict = self._ledger.look_up(payment.authorization)
+            verdict = self._till.look_up(payment)
             objection = self._till.objection(payment, offer)
         except MalformedPayment as error:
             raise PaymentRefused(f"malformed_payment: {error}") from None

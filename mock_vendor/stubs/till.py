@@ -8,7 +8,7 @@ from mock_vendor.faults.odd import Cut, Cuttable
 from seller.payments.hosted import FacilitatorUnavailable
 from seller.payments.market import Account, Market
 from seller.payments.payment import MalformedPayment, Payment, read_payment
-from seller.payments.settlement import Dead, Ledger, Paid
+from seller.payments.settlement import Dead, Paid
 from seller.payments.till import ChainUnavailable, Till, Unknown
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Cuttable",
     "Dead",
     "FacilitatorUnavailable",
-    "Ledger",
     "MalformedPayment",
     "Market",
     "Paid",

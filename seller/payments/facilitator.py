@@ -14,7 +14,6 @@ from x402.mechanisms.evm.data_suffix import append_data_suffix
 from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme, ExactEvmSchemeConfig
 from x402.mechanisms.evm.multicall import encode_contract_call
 from x402.mechanisms.evm.types import TransactionReceipt
-from x402.mechanisms.evm.utils import get_evm_chain_id
 from x402.schemas import PaymentPayload, PaymentRequirements
 
 from seller.locks import Lock, ThreadLock
@@ -132,12 +131,8 @@ def _code(address: str) -> Call:
     return Call("eth_getCode", (address.lower(), "latest"))
 
 
-def own_facilitator(rpc_url: str, network: str, private_key: str) -> x402FacilitatorSync:
-    """The SDK's facilitator, which settles with this key and pays the gas."""
-    return facilitator(Signer(Node(rpc_url), get_evm_chain_id(network), private_key), network)
-
-
 def facilitator(signer: Signer, network: str) -> x402FacilitatorSync:
+    """The SDK's facilitator, which settles by this signer, who pays the gas."""
     own = x402FacilitatorSync()
     own.register([network], ExactEvmScheme(signer, ExactEvmSchemeConfig(simulate_in_settle=True)))
     return own

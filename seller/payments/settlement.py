@@ -44,9 +44,8 @@ class Dead:
 class Ledger:
     """One token contract, read only. Every method raises NodeAway or NodeError if the chain is away."""
 
-    def __init__(self, rpc_url: str, asset: str, node: Node | None = None) -> None:
-        """node: the client of that URL, where there is one already."""
-        self._node, self._asset = node or Node(rpc_url), asset.lower()
+    def __init__(self, node: Node, asset: str) -> None:
+        self._node, self._asset = node, asset.lower()
 
     def now(self) -> int:
         """The time of the newest block, in Unix seconds."""

@@ -64,7 +64,7 @@ class Till:
         """sending: the turn to send from the own account. Raises BadSetting where the hosted one cannot settle here."""
         self._market = market
         self._node = Node(market.rpc_url)
-        self._ledger = Ledger(market.rpc_url, market.asset, self._node)
+        self._ledger = Ledger(self._node, market.asset)
         self._hosted, self._signer = None, None
         if market.facilitator is None:
             self._hosted = open_facilitator(market.facilitator_url, market.network)

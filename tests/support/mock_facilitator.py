@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from x402.mechanisms.evm.utils import get_evm_chain_id
 from x402.schemas import PaymentPayload, PaymentRequirements
 
-from seller.payments.facilitator import own_facilitator
+from seller.payments.facilitator import Signer, facilitator
+from seller.payments.node import Node
 
 PAID_NOTHING = {"success": True, "transaction": "0x" + "12" * 32, "network": "eip155:31337", "payer": "0x" + "3" * 40}
 
@@ -30,7 +32,8 @@ class Facilitator:
     """A facilitator's server. faults: by route, each played once. requests: the routes called, in order."""
 
     def __init__(self, rpc_url: str, network: str, private_key: str) -> None:
-        self._own = own_facilitator(rpc_url, network, private_key)
+        self._node = Node(rpc_url)
+        self._own = facilitator(Signer(self._node, get_evm_chain_id(network), private_key), network)
         self.faults: dict[str, Fault] = {}
         self.requests: list[str] = []
         hosted = self
@@ -70,12 +73,13 @@ class Facilitator:
     def close(self) -> None:
         self._http.shutdown()
         self._http.server_close()
+        self._node.close()
 
 
 @contextmanager
 def hosted(rpc_url: str, network: str, private_key: str) -> Iterator[Facilitator]:
-    facilitator = Facilitator(rpc_url, network, private_key)
+    server = Facilitator(rpc_url, network, private_key)
     try:
-        yield facilitator
+        yield server
     finally:
-        facilitator.close()
+        server.close()

@@ -84,7 +84,7 @@ def authorization(valid_until_block: int) -> Authorization:
 
 def look_up(node: Node, until_block: int, tx: str = "") -> Paid | Open | Dead:
     with closing(RpcProxy(node)) as proxy, closing(Client(proxy.url)) as client:
-        return Ledger(proxy.url, TOKEN, client).look_up(authorization(until_block), tx)
+        return Ledger(client, TOKEN).look_up(authorization(until_block), tx)
 
 
 def test_a_payment_is_seen_days_later() -> None:
