@@ -5,13 +5,13 @@ from contextlib import asynccontextmanager
 from typing import Annotated
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from seller.api.answers import Answer, Refusal
 from seller.api.body_limit import BodyLimit
-from seller.api.callers import TheVendor, authorized, errors, paced
+from seller.api.callers import APacedVisit, AVisit, errors
 from seller.api.documents import documents
 from seller.api.files import file_routes
 from seller.api.wire import (
@@ -26,7 +26,7 @@ from seller.api.wire import (
 from seller.payments.payment import KEY
 from seller.quotes import give_quote
 from seller.sale import ask_again, submit
-from seller.shop import Shop, TheShop
+from seller.shop import Shop
 from seller.work.status import look_at_work
 
 # Buyers wait in a thread each, some of them for a settlement.
@@ -49,24 +49,22 @@ def create_app(shop: Shop, title: str = "GPU vendor") -> FastAPI:
 
 @api.post(
     "/quote",
-    dependencies=[Depends(paced), Depends(authorized)],
     response_model=QuoteAnswer | WorkQuoteAnswer,
     responses=errors(400, 401, 404, 422, 429, 503),
 )
-def quote(shop: TheShop, vendor: TheVendor, request: QuoteRequest) -> Response:
+def quote(visit: APacedVisit, request: QuoteRequest) -> Response:
     """A binding price for one job, valid for ten minutes: for a workload, where it names one, and for no other."""
+    shop, vendor = visit
     return shop.conduct.send("quote", vendor, give_quote(shop, vendor, request))
 
 
 @api.post(
     "/submit-job",
-    dependencies=[Depends(paced), Depends(authorized)],
     response_model=SubmitAnswer,
     responses=errors(400, 401, 402, 403, 404, 409, 410, 413, 422, 429, 503),
 )
 def submit_job(
-    shop: TheShop,
-    vendor: TheVendor,
+    visit: APacedVisit,
     request: SubmitRequest,
     http: Request,
     idempotency_key: Annotated[
@@ -76,6 +74,7 @@ def submit_job(
     payment_signature: Annotated[str | None, Header(description="x402 version 2, exact, EIP-3009")] = None,
 ) -> Response:
     """Buy a quoted job. The work begins once the payment is settled on chain, and only then."""
+    shop, vendor = visit
     if idempotency_key is not None and not KEY.fullmatch(idempotency_key):
         raise Refusal(400, "key_malformed", f"Idempotency-Key must match {KEY.pattern}")
     if payment_signature is not None:
@@ -91,18 +90,17 @@ def submit_job(
 
 @api.get(
     "/job-status",
-    dependencies=[Depends(authorized)],
     response_model=JobStatusAnswer | WorkStatusAnswer,
     responses=errors(400, 401, 404, 503),
 )
 def job_status(
-    shop: TheShop,
-    vendor: TheVendor,
+    visit: AVisit,
     vendor_job_id: Annotated[str, Query(alias="vendorJobId")] = "",
     idempotency_key: Annotated[str, Query(alias="idempotencyKey")] = "",
     after: Annotated[str, Query(description="the cursor of the status before, of a job with a workload")] = "",
 ) -> Response:
     """The state of a job, by its id or by the key that bought it. Of one with a workload: the news since `after`."""
+    shop, vendor = visit
     if bool(vendor_job_id) == bool(idempotency_key):
         raise Refusal(400, "which_job", "give either vendorJobId or idempotencyKey")
     if idempotency_key and not KEY.fullmatch(idempotency_key):

@@ -2,16 +2,17 @@
 
 import math
 import secrets
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from seller.api.answers import Refusal
 from seller.api.body_limit import BODY_BYTES
 from seller.api.wire import ErrorAnswer
 from seller.catalogue import Vendor
-from seller.shop import TheShop
+from seller.shop import Shop, TheShop
 
 ERRORS = {
     400: "malformed request, Idempotency-Key or PAYMENT-SIGNATURE",
@@ -30,27 +31,53 @@ ERRORS = {
 bearer = HTTPBearer(auto_error=False)
 
 
+class Visit(NamedTuple):
+    """A request that is let in, and the vendor that it is for."""
+
+    shop: Shop
+    vendor: Vendor
+
+
+class Door(SecurityBase):
+    """Lets in whoever has the token, and asks for no more than it may. paces: whether requests are counted.
+
+    It is one dependency, for FastAPI takes as long for each as for the rest of a route.
+    """
+
+    model, scheme_name = bearer.model, bearer.scheme_name
+
+    def __init__(self, *, paces: bool = False) -> None:
+        self._paces = paces
+
+    async def __call__(
+        self, request: Request, x_vendor_id: Annotated[str, Header(description="which vendor is meant")] = ""
+    ) -> Visit:
+        shop: Shop = request.app.state.shop
+        if self._paces:
+            _pace(shop, request)
+        await authorized(shop, await bearer(request))
+        return Visit(shop, _addressed(shop, x_vendor_id))
+
+
 async def authorized(
     shop: TheShop,
     token: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
 ) -> None:
+    """Raises Refusal for another token than the shop's."""
     presented = token.credentials if token is not None else ""
     if shop.secret and not secrets.compare_digest(presented.encode(), shop.secret.encode()):
         raise Refusal(401, "unauthorized", "the bearer token is missing or wrong")
 
 
-async def addressed(
-    shop: TheShop,
-    x_vendor_id: Annotated[str, Header(description="which vendor is meant")] = "",
-) -> Vendor:
+def _addressed(shop: Shop, vendor_id: str) -> Vendor:
     sole = next(iter(shop.vendors)) if len(shop.vendors) == 1 else ""
-    vendor = shop.vendors.get(x_vendor_id or sole)
+    vendor = shop.vendors.get(vendor_id or sole)
     if vendor is None:
-        raise Refusal(404, "vendor_unknown", f"x-vendor-id {x_vendor_id!r} is not a vendor here")
+        raise Refusal(404, "vendor_unknown", f"x-vendor-id {vendor_id!r} is not a vendor here")
     return vendor
 
 
-async def paced(shop: TheShop, request: Request) -> None:
+def _pace(shop: Shop, request: Request) -> None:
     """Raises Refusal for an address that asks for too much."""
     address = request.client.host if request.client else ""
     length = request.headers.get("content-length", "")
@@ -60,7 +87,8 @@ async def paced(shop: TheShop, request: Request) -> None:
         raise Refusal(429, "too_many_requests", "ask less often", math.ceil(wait_s))
 
 
-TheVendor = Annotated[Vendor, Depends(addressed)]
+AVisit = Annotated[Visit, Depends(Door())]
+APacedVisit = Annotated[Visit, Depends(Door(paces=True))]
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

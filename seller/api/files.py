@@ -4,18 +4,18 @@ import math
 import re
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from seller.api.answers import Answer, FileAnswer, Refusal
-from seller.api.callers import TheVendor, authorized, errors
+from seller.api.callers import AVisit, errors
 from seller.api.wire import CancelAnswer, CancelRequest, InputRefusedAnswer, InputState, InputTaken
 from seller.catalogue import Vendor
 from seller.database import Job
 from seller.payments.payment import KEY
 from seller.runners import FileEntry, Runner, RunnerError
-from seller.shop import Shop, TheShop
+from seller.shop import Shop
 from seller.work.inputs import InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart
 from seller.work.order import CANCEL, FILES
 from seller.work.status import settled_start, state_of, status_of
@@ -27,7 +27,7 @@ FULL_RETRY_S = 60
 RANGE = re.compile(r"bytes=(\d{1,15})-")
 BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 REFUSALS = {WrongStart: (409, "wrong_start"), TooLarge: (413, "input_too_large"), WrongContent: (422, "input_differs")}
-file_routes = APIRouter(dependencies=[Depends(authorized)])
+file_routes = APIRouter()
 InputKey = Annotated[
     str,
     Header(
@@ -38,9 +38,9 @@ Sha256 = Annotated[str, Query(description="of the whole input, in hex", pattern=
 
 
 @file_routes.get("/job-input", response_model=InputState, responses=errors(401, 404, 422))
-def input_state(shop: TheShop, vendor: TheVendor, key: InputKey, sha256: Sha256) -> Response:
+def input_state(visit: AVisit, key: InputKey, sha256: Sha256) -> Response:
     """How much of an order's input is here."""
-    received, complete = _inputs(shop, vendor).received(key, sha256)
+    received, complete = _inputs(*visit).received(key, sha256)
     return Answer(200, InputState(received=received, complete=complete).model_dump(mode="json")).to_response()
 
 
@@ -54,8 +54,7 @@ def input_state(shop: TheShop, vendor: TheVendor, key: InputKey, sha256: Sha256)
     openapi_extra={"requestBody": BINARY},
 )
 async def put_input(
-    shop: TheShop,
-    vendor: TheVendor,
+    visit: AVisit,
     http: Request,
     key: InputKey,
     sha256: Sha256,
@@ -63,13 +62,13 @@ async def put_input(
     start: Annotated[int, Query(ge=0, le=10**15, description="where in the input the body begins")] = 0,
 ) -> Response:
     """Send an input before the order is paid, in one piece or several; what has come stays when a call is cut off."""
-    store, position, pending = _inputs(shop, vendor), start, bytearray()
+    store, position, pending = _inputs(*visit), start, bytearray()
     if not start:
-        _pace_input(shop, http, INPUT_LEAST)
+        _pace_input(visit.shop, http, INPUT_LEAST)
     try:
         async for piece in http.stream():
             pending += piece
-            _pace_input(shop, http, len(piece))
+            _pace_input(visit.shop, http, len(piece))
             if len(pending) >= PIECE_BYTES:
                 position = await run_in_threadpool(store.put, key, sha256, size, position, bytes(pending))
                 pending.clear()
@@ -95,14 +94,14 @@ async def put_input(
     },
 )
 def job_file(
-    shop: TheShop,
-    vendor: TheVendor,
+    visit: AVisit,
     http: Request,
     vendor_job_id: Annotated[str, Query(alias="vendorJobId", max_length=200)],
     path: Annotated[str, Query(max_length=2_000)],
     checkpoint: Annotated[str, Query(description="of its manifest", pattern="^([0-9a-f]{64})?$")] = "",
 ) -> Response:
     """A file of a job that has ended, or of one of the checkpoints that were listed last."""
+    shop, vendor = visit
     if FILES not in shop.conduct.accepts(vendor):
         raise Refusal(404, "not_offered", "files are not offered here")
     job, runner = _job(shop, vendor.vendor_id, vendor_job_id), shop.workshop.runner
@@ -119,8 +118,9 @@ def job_file(
 
 
 @file_routes.post("/job-cancel", response_model=CancelAnswer, responses=errors(400, 401, 404, 409, 422))
-def cancel_job(shop: TheShop, vendor: TheVendor, request: CancelRequest) -> Response:
+def cancel_job(visit: AVisit, request: CancelRequest) -> Response:
     """End a job. Its newest checkpoint stays; nothing is paid back."""
+    shop, vendor = visit
     if CANCEL not in shop.conduct.accepts(vendor):
         raise Refusal(404, "not_offered", "no job is cancelled here")
     job = _job(shop, vendor.vendor_id, request.vendor_job_id)
