@@ -10,6 +10,8 @@ from typing import Literal
 
 STEPS_PER_EPOCH = 8
 BOOT_SHARE = 0.04  # of the whole duration, before the first training step
+Curve = list[tuple[float, dict[str, float]]]
+"""The fraction at which each step is done, and its metrics."""
 DEATHS = (
     "CUDA out of memory: tried to allocate 2.50 GiB on GPU 0",
     "node lost: no heartbeat from the worker for 60 s",
@@ -54,12 +56,12 @@ def observe(training: Training, elapsed_s: float) -> Progress:
     dead = death is not None and reached >= death[0]
     fraction = death[0] if death is not None and dead else reached
     complete = fraction >= 1.0
-    steps = _steps_done(training, fraction)
-    metrics = _metrics(training, steps) if steps else None
+    curve = _curve(training)
+    metrics = next((metrics for moment, metrics in reversed(curve) if moment <= fraction), None)
     return Progress(
         status="failed" if dead else "completed" if complete else "running",
         fraction=round(fraction, 6),
-        logs=tuple(line for _, line in takewhile(lambda entry: entry[0] <= reached, _log(training))),
+        logs=tuple(line for _, line in takewhile(lambda entry: entry[0] <= reached, _log(training, curve))),
         remaining_minutes=0.0 if dead or complete else round((1 - fraction) * duration_s / 60, 2),
         cost=(training.price * Decimal(str(round(fraction, 6)))).quantize(Decimal("0.000001")),
         metrics=metrics,
@@ -69,11 +71,11 @@ def observe(training: Training, elapsed_s: float) -> Progress:
     )
 
 
-def _log(training: Training) -> Iterator[tuple[float, str]]:
+def _log(training: Training, curve: Curve) -> Iterator[tuple[float, str]]:
     """Every line with the fraction it appears at, in order, ending where a doomed job ends."""
     death = _death(training)
     end = death[0] if death else math.inf
-    for moment, line in _whole_log(training):
+    for moment, line in _whole_log(training, curve):
         if moment >= end:
             break
         yield moment, line
@@ -82,13 +84,11 @@ def _log(training: Training) -> Iterator[tuple[float, str]]:
         yield death[0], "[error] training stopped; no artifact was saved"
 
 
-def _whole_log(training: Training) -> Iterator[tuple[float, str]]:
+def _whole_log(training: Training, curve: Curve) -> Iterator[tuple[float, str]]:
     yield 0.0, f"[boot] {training.job_id} on 1x {training.gpu_type}, {training.hours:g} h reserved"
     yield BOOT_SHARE / 2, "[boot] image pulled, dataset mounted"
     yield BOOT_SHARE, f"[train] {training.epochs} epochs of {STEPS_PER_EPOCH} steps"
-    for step in range(1, _steps(training) + 1):
-        moment = _moment(training, step)
-        metrics = _metrics(training, step)
+    for step, (moment, metrics) in enumerate(curve, start=1):
         epoch = (step - 1) // STEPS_PER_EPOCH + 1
         values = " ".join(f"{name}={value}" for name, value in metrics.items())
         yield moment, f"[train] epoch {epoch}/{training.epochs} step {step}/{_steps(training)} {values}"
@@ -97,18 +97,24 @@ def _whole_log(training: Training) -> Iterator[tuple[float, str]]:
     yield 1.0, f"[done] artifact: {_artifact_url(training)}"
 
 
-def _metrics(training: Training, step: int) -> dict[str, float]:
-    """Loss falls, accuracy rises; the noise is too small to turn either round between steps."""
-    dice = random.Random(f"{training.seed}:{training.job_id}:{step}")  # noqa: S311
-    share = step / _steps(training)
-    learned = 1 - math.exp(-3 * share)
-    slope = math.exp(-3 * share) / _steps(training)
-    wobble = (dice.random() - 0.5) * slope
-    return {
-        "loss": round(2.6 - 2.2 * (learned + wobble), 4),
-        "accuracy": round(0.10 + 0.85 * (learned + wobble), 4),
-        "samplesPerSecond": round(410 * (1 + 0.05 * dice.uniform(-1, 1)), 1),
-    }
+def _curve(training: Training) -> Curve:
+    """The steps.
+
+    Loss falls, accuracy rises; the noise is too small to turn either round between steps.
+    """
+    dice = random.Random(f"{training.seed}:{training.job_id}:curve")  # noqa: S311
+    curve = []
+    for step in range(1, _steps(training) + 1):
+        share = step / _steps(training)
+        distance = math.exp(-3 * share)
+        learned = 1 - distance + (dice.random() - 0.5) * distance / _steps(training)
+        metrics = {
+            "loss": round(2.6 - 2.2 * learned, 4),
+            "accuracy": round(0.10 + 0.85 * learned, 4),
+            "samplesPerSecond": round(410 * (1 + 0.05 * dice.uniform(-1, 1)), 1),
+        }
+        curve.append((BOOT_SHARE + (1 - BOOT_SHARE) * share, metrics))
+    return curve
 
 
 def _death(training: Training) -> tuple[float, str] | None:
@@ -121,14 +127,6 @@ def _death(training: Training) -> tuple[float, str] | None:
 
 def _steps(training: Training) -> int:
     return training.epochs * STEPS_PER_EPOCH
-
-
-def _moment(training: Training, step: int) -> float:
-    return BOOT_SHARE + (1 - BOOT_SHARE) * step / _steps(training)
-
-
-def _steps_done(training: Training, fraction: float) -> int:
-    return sum(1 for step in range(1, _steps(training) + 1) if _moment(training, step) <= fraction)
 
 
 def _artifact_url(training: Training) -> str:

@@ -3,9 +3,9 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -180,7 +180,7 @@ class Database:
 
     def keep_quote(self, quote: Quote) -> None:
         with self._write() as database:
-            _insert(database, "quotes", asdict(quote), replace=True)
+            _insert(database, "quotes", vars(quote), replace=True)
 
     def quote(self, quote_id: str) -> Quote | None:
         row = self._row("SELECT * FROM quotes WHERE quote_id = ?", quote_id)
@@ -201,7 +201,7 @@ class Database:
         """
         try:
             with self._write() as database:
-                _insert(database, "purchases", asdict(purchase))
+                _insert(database, "purchases", vars(purchase))
                 if room:
                     _check_room(database, purchase, room)
                 if reason := closed():
@@ -216,7 +216,7 @@ class Database:
                 "UPDATE purchases SET state = 'settled', tx = ?, answer = ? WHERE vendor_id = ? AND key = ?",
                 (tx, json.dumps(answer), purchase.vendor_id, purchase.key),
             )
-            _insert(database, "jobs", asdict(job))
+            _insert(database, "jobs", vars(job))
 
     def forget(self, purchase: Purchase) -> None:
         """Delete a purchase whose authorization can never settle."""
@@ -368,7 +368,7 @@ def _check_room(database: sqlite3.Connection, purchase: Purchase, room: Room) ->
         raise NoRoom(f"{purchase.payer} has {room.of_payer} jobs here that wait or run, which is the most")
 
 
-def _insert(database: sqlite3.Connection, table: str, row: dict[str, Any], *, replace: bool = False) -> None:
+def _insert(database: sqlite3.Connection, table: str, row: Mapping[str, Any], *, replace: bool = False) -> None:
     columns, marks = ", ".join(row), ", ".join("?" for _ in row)
     verb = "REPLACE" if replace else "INSERT"
     database.execute(f"{verb} INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))

@@ -83,8 +83,10 @@ class Faults:
         value: Any,
         fresh_402: Callable[[], Answer] = _no_402,
     ) -> Any:
-        scene = Scene(self._lure_url, self._slow_s, fresh_402)
         on = {name for switched, name in self._database.faults() if switched == vendor_id}
+        if not on:
+            return value
+        scene = Scene(self._lure_url, self._slow_s, fresh_402)
         for fault in TABLE.values():
             if fault.name in on and fault.hook is hook and fault.stage == stage:
                 turn = self._turns[vendor_id, fault.name]
