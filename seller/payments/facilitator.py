@@ -14,10 +14,11 @@ from x402.mechanisms.evm.data_suffix import append_data_suffix
 from x402.mechanisms.evm.exact.facilitator import ExactEvmScheme, ExactEvmSchemeConfig
 from x402.mechanisms.evm.multicall import encode_contract_call
 from x402.mechanisms.evm.types import TransactionReceipt
-from x402.schemas import PaymentPayload, PaymentRequirements
+from x402.schemas import PaymentRequirements
 
 from seller.locks import Lock, ThreadLock
 from seller.payments.node import Call, Node, NodeError
+from seller.payments.payment import Payment
 
 Abi = list[dict[str, Any]]
 CONFIRMATION_TIMEOUT_S = 15.0
@@ -41,12 +42,12 @@ class Signer(FacilitatorWeb3Signer):
         self._node, self._chain_id = node, chain_id
         self._sending = sending or ThreadLock(1)
 
-    def reads(self, payload: PaymentPayload, offer: PaymentRequirements) -> list[Call]:
-        """What a verification of this payment asks, as far as it is known before."""
-        terms, signature = payload.payload["authorization"], bytes.fromhex(payload.payload["signature"][2:])
-        code = _code(terms["from"])
-        if len(signature) != SIGNATURE_BYTES:
-            return [code]
+    def transfer(self, payment: Payment, offer: PaymentRequirements) -> Call | None:
+        """The call that would settle an ordinary payment, one by an account without code; None for others."""
+        exact = payment.payload.payload
+        terms, signature = exact["authorization"], bytes.fromhex(exact["signature"][2:])
+        if exact.keys() != {"authorization", "signature"} or len(signature) != SIGNATURE_BYTES:
+            return None
         arguments = (
             *(terms["from"], terms["to"], int(terms["value"])),
             *(int(terms["validAfter"]), int(terms["validBefore"]), bytes.fromhex(terms["nonce"][2:])),
@@ -54,9 +55,14 @@ class Signer(FacilitatorWeb3Signer):
         )
         abi, name = TRANSFER_WITH_AUTHORIZATION_VRS_ABI, FUNCTION_TRANSFER_WITH_AUTHORIZATION
         try:
-            return [code, self._call(offer.asset, abi, name, arguments)]
+            return self._call(offer.asset, abi, name, arguments)
         except EncodingError:
-            return [code]  # no number or address that a contract takes: the verification will say so
+            return None  # no number or address that a contract takes: the verification will say so
+
+    def reads(self, payment: Payment, offer: PaymentRequirements) -> list[Call]:
+        """What a verification of this payment asks, as far as it is known before."""
+        transfer = self.transfer(payment, offer)
+        return [_code(payment.authorization.payer), *([transfer] if transfer else [])]
 
     def terms(self) -> list[Call]:
         """What is asked before a transaction is sent."""

@@ -56,6 +56,19 @@ def test_a_payment_that_was_sent_on_is_dead_by_the_chains_word_alone(
     assert isinstance(till.settle(payment, offer, first=False), Paid), "the chain is asked, and nobody else"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"amount": "999"}, {"pay_to": "0x" + "1" * 40}, {"asset": "0x" + "2" * 40}],
+    ids=["less", "another payee", "no token"],
+)
+def test_what_the_chain_would_carry_out_is_taken_for_the_offer_alone_that_it_pays(
+    till: Till, offer: PaymentRequirements, buyer: Buyer, changes: dict[str, str]
+) -> None:
+    payment = read_payment(buyer.sign(offer))
+    assert till.objection(payment, offer) is None
+    assert till.objection(payment, offer.model_copy(update=changes))
+
+
 def test_a_sale_takes_five_exchanges_with_the_chain(
     till: Till, offer: PaymentRequirements, buyer: Buyer, node: RpcProxy
 ) -> None:

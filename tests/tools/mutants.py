@@ -1270,6 +1270,13 @@ MUTANTS = (
         "tests/doctor/test_examine.py -k domain_is_another",
     ),
     Mutant(
+        "what the chain would carry out is taken for what this sale costs",
+        "seller/payments/till.py",
+        "        return paid == (offer.pay_to.lower(), offer.amount, offer.asset)",
+        "        return True",
+        "tests/mock_vendor/test_mock_settlement.py -k alone_that_it_pays",
+    ),
+    Mutant(
         "a facilitator is taken at its word",
         "seller/payments/till.py",
         "            verdict = self._ledger.look_up(payment.authorization, tx=settled.transaction)\n",
