@@ -4,20 +4,19 @@ What is kept is derived, and believed only with the signature that its partition
 whatever changes, and whoever deletes it, costs time alone. A user who may only read keeps none.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise, repeat
-from typing import Any, TypeAlias, TypeVar
+from itertools import pairwise
+from typing import TypeAlias, TypeVar
 
 import pandas as pd
 
 from gpuagent.core.records import ReportScope
-from gpuagent.reports.chunks import Chunk, Chunks
+from gpuagent.reports.chunks import Chunks
 from gpuagent.reports.counts import Counting, Counts, Sums
 from gpuagent.reports.figures.kept_summaries import decoded, encoded
-from gpuagent.reports.figures.summary import Rows, Summary, added, summarise
+from gpuagent.reports.figures.summary import Summary, added, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.signatures import Signatures
@@ -129,8 +128,8 @@ class Gathering:
 
     def _read_windows(self, rows: SummaryRows, part: Partition, sums: list[list[Summary]]) -> None:
         chunks = self._chunks(rows, self.scope)
-        with closing(ahead(chunks.within(*part.bounds), chunks.decoded)) as parts:
-            for some in parts:
+        with closing(chunks.read([part])) as parts:
+            for some in (rows_of_part for _, rows_of_part in parts if rows_of_part):
                 for window, summaries in zip(self._windows, sums, strict=True):
                     summaries.append(summarise(some, *window, self.unit))
                     if len(summaries) > self.sizes.added:
@@ -140,20 +139,10 @@ class Gathering:
         """The summaries of whole partitions by name, which are kept. At least one is made of each snapshot."""
         chunks = self._chunks(rows, ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag))
 
-        def read() -> Iterator[tuple[Partition, Chunk | None]]:
-            """The chunks of each, and None at its end."""
-            for part in parts:
-                yield from zip(repeat(part), chunks.within(*part.bounds))
-                yield part, None
-
-        def decode(item: tuple[Partition, Chunk | None]) -> tuple[Partition, Rows | None]:
-            part, chunk = item
-            return part, chunks.decoded(chunk) if chunk else None
-
         by_name: dict[str, Summary] = {}
         summaries: list[Summary] = []
         jobs: list[Sums] = []
-        with closing(ahead(read(), decode)) as items:
+        with closing(chunks.read(parts)) as items:
             for part, some in items:
                 if some is None:
                     signatures.counts.add_jobs(part, jobs)
@@ -207,23 +196,3 @@ class Gathering:
 
 class _SnapshotOldError(Exception):
     """The snapshot may soon be gone, and there is more to be made: a later one goes on."""
-
-
-def ahead(items: Iterator[S], step: Callable[[S], T]) -> Generator[T, None, None]:
-    """What a step makes of each: by a second thread while the one before it is dealt with, and a third reads the next.
-
-    So three items are held at most. To be closed: then no thread reads any more.
-    """
-    end: Any = object()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as worker:
-        reading = reader.submit(next, items, end)
-        result: Future[T] | None = None
-        while (item := reading.result()) is not end:
-            reading = reader.submit(next, items, end)
-            following = worker.submit(step, item)
-            del item  # what it holds is large, and the step's alone
-            if result:
-                yield result.result()
-            result = following
-        if result:
-            yield result.result()

@@ -77,11 +77,11 @@ ANSWER_COLUMNS = {
 class MongoPartitions(MongoStreams):
     """The same rows, and those of a range of runs as columns. Every method raises StoreError.
 
-    first, end: ids, first <= id of the run < end. A thread may read payments while another reads the rest.
+    first, end: ids, first <= id of the run < end. Columns of each collection may be read by a thread.
     """
 
     _read_at: Timestamp | None = None
-    """The moment of the runs that were read last, as the server has it."""
+    """The moment of the runs that were read first, and of all columns since, as the server has it."""
 
     def moment(self) -> str:
         """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
@@ -142,21 +142,17 @@ class MongoPartitions(MongoStreams):
         """The first runs of the scope in the range, in the order of their ids."""
         match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
         runs = self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
-        self._read_at = runs.read_at
+        self._read_at = self._read_at or runs.read_at
         return runs
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
-        return self._of_runs(
-            {"find": "jobs", "filter": {**jobs_in(scope), **_of(scope, run_ids)}}, run_ids, JOB_COLUMNS
-        )
+        match = {**jobs_in(scope), **_of(scope, run_ids)}
+        return self._of_runs({"find": "jobs", "filter": match}, run_ids, JOB_COLUMNS)
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
-        """The payments of these runs, as of the moment of the runs that were read last."""
-        find = {"find": "payments", "filter": {**_of(scope, run_ids), "network": scope.network}}
-        if self._read_at:
-            find["readConcern"] = {"level": "snapshot", "atClusterTime": self._read_at}
-        return self._of_runs(find, run_ids, PAYMENT_COLUMNS)
+        match = {**_of(scope, run_ids), "network": scope.network}
+        return self._of_runs({"find": "payments", "filter": match}, run_ids, PAYMENT_COLUMNS)
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
@@ -231,12 +227,11 @@ class MongoPartitions(MongoStreams):
     ) -> Mapping[str, list[Any]] | None:
         """None: what a document may hold is less."""
         arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
-        with self._turn, bounded(self._deadline_s):
+        group = [*pipeline, {"$group": {"_id": None, **arrays}}]
+        with bounded(self._deadline_s):
             try:
-                rows = self._database[collection].aggregate(
-                    [*pipeline, {"$group": {"_id": None, **arrays}}], session=self._session
-                )
-                return next(rows, {name: [] for name in arrays})
+                answer = self._answer(collection, {"aggregate": collection, "pipeline": group, "cursor": {}})
+                return next(iter(answer["cursor"]["firstBatch"]), {name: [] for name in arrays})
             except OperationFailure as error:
                 if error.code not in TOO_LARGE:
                     raise
@@ -250,23 +245,28 @@ class MongoPartitions(MongoStreams):
         return None if rows.count > ROWS_MAX else rows
 
     def _find(self, find: Document, fields: Fields) -> BsonColumns:
-        """Columns of what is found. The server projects whole fields alone, which costs it least.
-
-        A session serves one thread at a time; what has a moment of its own is read by another one.
-        """
-        beside = "readConcern" in find
-        turn, session = (nullcontext(), self._snapshots.beside) if beside else (self._turn, self._session)
+        """Columns of what is found. The server projects whole fields alone, which costs it least."""
         batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
         command = {**find, "projection": projection, "batchSize": BATCH_ROWS}
         while command:
             # The server refuses a time limit for a getMore: the find's is for all of its batches.
             limit = nullcontext() if "find" in command else pymongo.timeout(None)
-            with turn, bounded(self._deadline_s), limit:
-                answer = self._database.command(command, session=session, codec_options=RAW)
+            with bounded(self._deadline_s), limit:
+                answer = self._answer(find["find"], command, codec_options=RAW)
             cursor_id = batches.add(memoryview(answer["cursor"].raw))
             more = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": BATCH_ROWS}
             command = more if cursor_id else {}
         return BsonColumns(batches, fields)
+
+    def _answer(self, collection: str, command: Document, **options: Any) -> Any:
+        """A session serves one thread at a time: so each collection is read by one of its own, as of the moment of the
+        runs that were read first; where the server does not say it, by the one that all share."""
+        if self._read_at is None:
+            with self._turn:
+                return self._database.command(command, session=self._session, **options)
+        if "getMore" not in command:
+            command = {**command, "readConcern": {"level": "snapshot", "atClusterTime": self._read_at}}
+        return self._database.command(command, session=self._snapshots.beside(collection), **options)
 
 
 def _within(first: str, end: str) -> Document:

@@ -29,15 +29,20 @@ class Snapshots:
     """The snapshot that is read, and later ones where the server gives it up. session: of the newest.
 
     is_replaceable: whether later ones will do. Else all rows are of one moment, or there are none.
-
-    beside: a session without a snapshot of its own, for what another thread reads as of the same moment.
     """
 
     def __init__(self, client: MongoClient[Any], sessions: ExitStack) -> None:
         """sessions: ends them; rows of an earlier one may still be under way when a later one begins."""
         self._client, self._sessions = client, sessions
         self.session, self.is_replaceable = self._open(), False
-        self.beside = sessions.enter_context(client.start_session(causal_consistency=False))
+        self._beside: dict[str, ClientSession] = {}
+
+    def beside(self, collection: str) -> ClientSession:
+        """A session without a snapshot of its own, for what a thread reads of this collection as of a given moment."""
+        if collection not in self._beside:
+            session = self._client.start_session(causal_consistency=False)
+            self._beside[collection] = self._sessions.enter_context(session)
+        return self._beside[collection]
 
     def replace(self, gone: ClientSession) -> None:
         """Takes a later snapshot in place of one that is gone, unless another stream of rows did so already.
