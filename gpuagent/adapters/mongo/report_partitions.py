@@ -6,7 +6,8 @@ are so no million dicts. Times are milliseconds.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, TypeAlias
+from functools import cached_property
+from typing import Any
 
 import pymongo
 from bson import Decimal128, Int64, ObjectId, Timestamp
@@ -17,11 +18,12 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
-from gpuagent.adapters.mongo import report_changes
+from gpuagent.adapters.mongo import report_changes, report_scopes
 from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, BsonColumns, Column, ColumnKind
+from gpuagent.adapters.mongo.bson_columns import BsonColumns, Column
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
+from gpuagent.adapters.mongo.report_columns import ANSWER_COLUMNS, JOB_COLUMNS, PAYMENT_COLUMNS, RUN_COLUMNS, Fields
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
 from gpuagent.adapters.mongo.report_snapshots import Snapshots
 from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
@@ -39,39 +41,6 @@ ROWS_MAX = 75_000
 """Jobs or payments that are read at once, some 25 MB of them, unless they are of one run; twice as many are held."""
 BATCH_ROWS = 20_000  # of an answer, some 7 MB of them, of which there are two copies for a moment
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-Fields: TypeAlias = Mapping[str, tuple[str, ColumnKind]]
-RUN_COLUMNS = {
-    "runId": ("_id", ColumnKind.ID),
-    **{name: (name, ColumnKind.TEXT) for name in ("userId", "planner", "status")},
-    **{name: (name, ColumnKind.LIST) for name in ("tags", "plannerArms")},
-    "createdAt": ("createdAt", ColumnKind.TIME),
-    **{name: (name, ColumnKind.AMOUNT) for name in ("settled", "plannerCost", "budgetTotal")},
-    "hasFile": ("workloadHash", ColumnKind.FILLED),
-    "maxHours": ("maxHours", ColumnKind.NUMBER),
-}
-JOB_COLUMNS = {
-    "jobId": ("_id", ColumnKind.ID),
-    "runId": ("runId", ColumnKind.ID),
-    "protocol": ("quote.protocol", ColumnKind.TEXT),
-    "gpuType": ("jobParams.gpuType", ColumnKind.TEXT),
-    "hours": ("jobParams.maxHours", ColumnKind.NUMBER),
-    **{name: (name, ColumnKind.TEXT) for name in ("vendorId", "state", "status", "errorMessage")},
-    **{name: (name, ColumnKind.AMOUNT) for name in ("expectedCost", "actualCost")},
-    **{name: (name, ColumnKind.TIME) for name in ("createdAt", "settledAt", "completedAt")},
-    "hoursSaved": ("hoursSaved", ColumnKind.NUMBER),
-    "hedges": ("hedges", ColumnKind.ID),
-}
-PAYMENT_COLUMNS = {
-    "jobId": ("jobId", ColumnKind.ID),
-    "paymentStatus": ("status", ColumnKind.TEXT),
-    "signedAt": ("createdAt", ColumnKind.TIME),
-    **{name: (name, ColumnKind.AMOUNT) for name in ("refunded", "credit")},
-}
-ANSWER_COLUMNS = {
-    "runId": {"$toString": "$runId"},
-    "at": {"$ifNull": [{"$toLong": "$timestamp"}, Int64(NO_TIME)]},
-    **{name: f"$data.{name}" for name in ("planner", "model", "cost", "tokens")},
-}
 
 
 class MongoPartitions(MongoStreams):
@@ -82,6 +51,11 @@ class MongoPartitions(MongoStreams):
 
     _read_at: Timestamp | None = None
     """The moment of the runs that were read first, and of all columns since, as the server has it."""
+
+    @cached_property
+    def _whole(self) -> dict[ReportScope, bool]:
+        """By scope, whether it leaves out no document for its network or its end."""
+        return {}
 
     def moment(self) -> str:
         """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
@@ -140,18 +114,18 @@ class MongoPartitions(MongoStreams):
 
     def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
         """The first runs of the scope in the range, in the order of their ids."""
-        match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
+        match = self._needed(scope, {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}})
         runs = self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
         self._read_at = self._read_at or runs.read_at
         return runs
 
     def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
         """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
-        match = {**jobs_in(scope), **_of(scope, run_ids)}
+        match = self._needed(scope, {**jobs_in(scope), **_of(scope, run_ids)})
         return self._of_runs({"find": "jobs", "filter": match}, run_ids, JOB_COLUMNS)
 
     def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
-        match = {**_of(scope, run_ids), "network": scope.network}
+        match = self._needed(scope, {**_of(scope, run_ids), "network": scope.network})
         return self._of_runs({"find": "payments", "filter": match}, run_ids, PAYMENT_COLUMNS)
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
@@ -237,6 +211,13 @@ class MongoPartitions(MongoStreams):
                     raise
                 return None
 
+    def _needed(self, scope: ReportScope, match: Document) -> Document:
+        """What matches the same documents, without what is true of all."""
+        if scope not in self._whole:
+            with self._turn:
+                self._whole[scope] = report_scopes.holds_all(self._database, self._session, scope)
+        return {name: of for name, of in match.items() if not (self._whole[scope] and name in report_scopes.SHARED)}
+
     def _of_runs(self, find: Document, run_ids: Sequence[str], fields: Fields) -> Mapping[str, Column] | None:
         """Columns of what is found of some runs. None: more rows than are held at once, of several runs."""
         if len(run_ids) == 1:
@@ -266,7 +247,8 @@ class MongoPartitions(MongoStreams):
                 return self._database.command(command, session=self._session, **options)
         if "getMore" not in command:
             command = {**command, "readConcern": {"level": "snapshot", "atClusterTime": self._read_at}}
-        return self._database.command(command, session=self._snapshots.beside(collection), **options)
+        with self._snapshots.beside(collection) as session:
+            return self._database.command(command, session=session, **options)
 
 
 def _within(first: str, end: str) -> Document:
