@@ -4,7 +4,8 @@ Documents come as the server has them, and are made columns of here (bson_column
 are so no million dicts. Times are milliseconds.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
@@ -60,7 +61,9 @@ class MongoPartitions(MongoStreams):
     def moment(self) -> str:
         """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
         with bounded(self._deadline_s):
-            return str(report_changes.moment(self._database, self._session) or "")
+            moment = report_changes.moment(self._database, self._session)
+        self._read_at = moment.time if moment else None
+        return str(moment or "")
 
     def changed_leaves(self, since: str, until: str, seconds: float) -> set[int] | None:
         """The leaves of runs of which something was written after one moment and until another.
@@ -79,12 +82,30 @@ class MongoPartitions(MongoStreams):
 
     def run_counts(self, scope: ReportScope, first: str, end: str) -> dict[int, tuple[int, int]]:
         """By leaf, the number of the scope's runs, whenever they were started, and the sum of their versions."""
-        match: Document = {"network": scope.network, "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
+        match: Document = {"network": scope.network}
         match |= {"userId": scope.user} if scope.user else {}
         match |= {"tags": scope.tag} if scope.tag else {}
         group = {"_id": _leaf("$_id"), "runs": {"$sum": 1}, "versions": {"$sum": "$version"}}
-        rows = self._rows("runs", [{"$match": match}, {"$group": group}])
+
+        def pipeline(low: str, high: str) -> list[Mapping[str, Any]]:
+            ids = {"_id": {"$gte": ObjectId(low), "$lt": ObjectId(high)}}
+            return [{"$match": {**match, **ids}}, {"$group": group}]
+
+        middle = self._middle(match, first, end)
+        with ThreadPoolExecutor(1) as beside:
+            earlier = beside.submit(self._grouped, "runs", pipeline(first, middle)) if middle > first else None
+            rows = list(self._rows("runs", pipeline(middle, end)))
+        rows += earlier.result() if earlier else []
         return {int(row["_id"], 16): (row["runs"], row["versions"]) for row in rows}
+
+    def _middle(self, match: Document, first: str, end: str) -> str:
+        """The beginning of the leaf amid those of the runs that match; `first` where all are read by one session."""
+        in_range = {**match, "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
+        runs, session = self._database.runs, self._session
+        with bounded(self._deadline_s):
+            limits = [runs.find_one(in_range, {"_id": 1}, sort={"_id": order}, session=session) for order in (1, -1)]
+        leaves = sum(int(str(run["_id"])[:LEAF_DIGITS], 16) for run in limits if run)
+        return max(first, f"{leaves // 2:0{LEAF_DIGITS}x}".ljust(24, "0")) if self._read_at else first
 
     def touched_leaves(self, scope: ReportScope) -> set[int]:
         """The leaves of runs that something happened to since the scope's beginning, or that are not over."""
@@ -201,9 +222,9 @@ class MongoPartitions(MongoStreams):
     ) -> Mapping[str, list[Any]] | None:
         """None: what a document may hold is less."""
         arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
-        group = [*pipeline, {"$group": {"_id": None, **arrays}}]
         with bounded(self._deadline_s):
             try:
+                group = [*pipeline, {"$group": {"_id": None, **arrays}}]
                 answer = self._answer(collection, {"aggregate": collection, "pipeline": group, "cursor": {}})
                 return next(iter(answer["cursor"]["firstBatch"]), {name: [] for name in arrays})
             except OperationFailure as error:
@@ -229,15 +250,31 @@ class MongoPartitions(MongoStreams):
         """Columns of what is found. The server projects whole fields alone, which costs it least."""
         batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
         command = {**find, "projection": projection, "batchSize": BATCH_ROWS}
-        while command:
-            # The server refuses a time limit for a getMore: the find's is for all of its batches.
-            limit = nullcontext() if "find" in command else pymongo.timeout(None)
-            with bounded(self._deadline_s), limit:
-                answer = self._answer(find["find"], command, codec_options=RAW)
-            cursor_id = batches.add(memoryview(answer["cursor"].raw))
-            more = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": BATCH_ROWS}
-            command = more if cursor_id else {}
+        self._read(find["find"], command, lambda cursor: batches.add(memoryview(cursor.raw)), codec_options=RAW)
         return BsonColumns(batches, fields)
+
+    def _grouped(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
+        """The rows of a pipeline, which a thread may read while another one reads the session's."""
+        rows: list[Document] = []
+
+        def take(cursor: Any) -> int:
+            rows.extend(cursor.get("firstBatch") or cursor["nextBatch"])
+            return int(cursor["id"])
+
+        self._read(
+            collection, {"aggregate": collection, "pipeline": pipeline, "cursor": {"batchSize": BATCH_ROWS}}, take
+        )
+        return rows
+
+    def _read(self, collection: str, command: Document, take: Callable[[Any], int], **options: Any) -> None:
+        """All answers to a command. take: called with the cursor in each, returns its id, 0 at the end."""
+        while command:
+            # The server refuses a time limit for a getMore: the first answer's is for all of them.
+            limit = pymongo.timeout(None) if "getMore" in command else nullcontext()
+            with bounded(self._deadline_s), limit:
+                cursor_id = take(self._answer(collection, command, **options)["cursor"])
+            more = {"getMore": Int64(cursor_id), "collection": collection, "batchSize": BATCH_ROWS}
+            command = more if cursor_id else {}
 
     def _answer(self, collection: str, command: Document, **options: Any) -> Any:
         """A session serves one thread at a time: so each collection is read by one of its own, as of the moment of the
