@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from bson import Decimal128
 
-from gpuagent.adapters.mongo import report_partitions
+from gpuagent.adapters.mongo import report_columns
 from gpuagent.adapters.mongo.report_partitions import MongoPartitions
 from gpuagent.core.credits import Credit, CreditKind
 from gpuagent.core.records import Incoming, Refund
@@ -181,7 +181,7 @@ def test_no_more_rows_are_held_than_a_partition_has(varied: Varied) -> None:
 def test_rows_come_in_as_many_answers_as_they_need(varied: Varied, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those after the first one have no time limit of their own, which the server would refuse."""
     report = report_history.report(varied[0], "all")
-    monkeypatch.setattr(report_partitions, "BATCH_ROWS", 7)
+    monkeypatch.setattr(report_columns, "BATCH_ROWS", 7)
     assert replace(report, fresh=True).headlines == report.headlines
 
 

@@ -66,14 +66,14 @@ MUTANTS = (
     ),
     Mutant(
         "a report's further answers have a time limit, which MongoDB refuses",
-        "gpuagent/adapters/mongo/report_partitions.py",
-        'limit = nullcontext() if "find" in command else pymongo.timeout(None)',
+        "gpuagent/adapters/mongo/report_columns.py",
+        'limit = pymongo.timeout(None) if "getMore" in command else nullcontext()',
         "limit = nullcontext()",
         "tests/reports/test_summaries.py -k as_many_answers",
     ),
     Mutant(
         "payments are of a later moment than their runs",
-        "gpuagent/adapters/mongo/report_partitions.py",
+        "gpuagent/adapters/mongo/report_columns.py",
         '{"level": "snapshot", "atClusterTime": self._read_at}',
         '{"level": "snapshot"}',
         "tests/reports/test_summaries.py -k moment_of_their",

@@ -1,33 +1,23 @@
-"""What a report's summaries are made of: columns of a range of runs, and signatures that change when they do.
+"""What a report's summaries are kept by: counts of a range of runs that change when a figure of them does."""
 
-Documents come as the server has them, and are made columns of here (bson_columns.py): a million rows of a dozen fields
-are so no million dicts. Times are milliseconds.
-"""
-
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
-from functools import cached_property
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import pymongo
-from bson import Decimal128, Int64, ObjectId, Timestamp
-from bson.codec_options import CodecOptions
+from bson import Decimal128, ObjectId
 from bson.errors import InvalidDocument
-from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
-from gpuagent.adapters.mongo import report_changes, report_scopes
-from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import BsonColumns, Column
+from gpuagent.adapters.mongo import report_changes
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
-from gpuagent.adapters.mongo.report_columns import ANSWER_COLUMNS, JOB_COLUMNS, PAYMENT_COLUMNS, RUN_COLUMNS, Fields
+from gpuagent.adapters.mongo.report_columns import MongoColumns, answers_in_runs
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
 from gpuagent.adapters.mongo.report_snapshots import Snapshots
-from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
+from gpuagent.adapters.mongo.report_streams import jobs_in, runs_in
 from gpuagent.adapters.mongo.statuses import UNFINISHED
 from gpuagent.adapters.mongo.values import Document, cut_off
 from gpuagent.core.model import RunStatus
@@ -36,27 +26,10 @@ from gpuagent.core.records import ReportScope
 SUMMARIES = "report_summaries"
 LEAF_DIGITS = 5
 """Hexadecimal digits of an id that number its leaf, 4096 seconds of runs (reports/partitions.py)."""
-TOO_LARGE = {10334, 17419, 17420, 146}
-"""MongoDB's error codes for an answer that is larger than a document may be."""
-ROWS_MAX = 75_000
-"""Jobs or payments that are read at once, some 25 MB of them, unless they are of one run; twice as many are held."""
-BATCH_ROWS = 20_000  # of an answer, some 7 MB of them, of which there are two copies for a moment
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
 
-class MongoPartitions(MongoStreams):
-    """The same rows, and those of a range of runs as columns. Every method raises StoreError.
-
-    first, end: ids, first <= id of the run < end. Columns of each collection may be read by a thread.
-    """
-
-    _read_at: Timestamp | None = None
-    """The moment of the runs that were read first, and of all columns since, as the server has it."""
-
-    @cached_property
-    def _whole(self) -> dict[ReportScope, bool]:
-        """By scope, whether it leaves out no document for its network or its end."""
-        return {}
+class MongoPartitions(MongoColumns):
+    """The same rows, what tells whether they have changed, and what is kept of them. Every method raises StoreError."""
 
     def moment(self) -> str:
         """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
@@ -99,13 +72,16 @@ class MongoPartitions(MongoStreams):
         return {int(row["_id"], 16): (row["runs"], row["versions"]) for row in rows}
 
     def _middle(self, match: Document, first: str, end: str) -> str:
-        """The beginning of the leaf amid those of the runs that match; `first` where all are read by one session."""
+        """The beginning of the leaf amid those of all runs that match; `first` for a part of them, which is soon read,
+        and where the server does not say the moment, without which one session reads all."""
+        if int(first, 16) or not self._read_at:
+            return first
         in_range = {**match, "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
         runs, session = self._database.runs, self._session
         with bounded(self._deadline_s):
             limits = [runs.find_one(in_range, {"_id": 1}, sort={"_id": order}, session=session) for order in (1, -1)]
         leaves = sum(int(str(run["_id"])[:LEAF_DIGITS], 16) for run in limits if run)
-        return max(first, f"{leaves // 2:0{LEAF_DIGITS}x}".ljust(24, "0")) if self._read_at else first
+        return f"{leaves // 2:0{LEAF_DIGITS}x}".ljust(24, "0")
 
     def touched_leaves(self, scope: ReportScope) -> set[int]:
         """The leaves of runs that something happened to since the scope's beginning, or that are not over."""
@@ -133,30 +109,13 @@ class MongoPartitions(MongoStreams):
                 counts.setdefault(int(row["_id"], 16), [0, 0])[place] = row["n"]
         return {leaf: (refunds, booked) for leaf, (refunds, booked) in counts.items()}
 
-    def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
-        """The first runs of the scope in the range, in the order of their ids."""
-        match = self._needed(scope, {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}})
-        runs = self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
-        self._read_at = self._read_at or runs.read_at
-        return runs
-
-    def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
-        """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
-        match = self._needed(scope, {**jobs_in(scope), **_of(scope, run_ids)})
-        return self._of_runs({"find": "jobs", "filter": match}, run_ids, JOB_COLUMNS)
-
-    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
-        match = self._needed(scope, {**_of(scope, run_ids), "network": scope.network})
-        return self._of_runs({"find": "payments", "filter": match}, run_ids, PAYMENT_COLUMNS)
-
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
-        match = {**_answers(scope, run_ids), "runId": {"$in": list(map(ObjectId, run_ids))}}  # far from each other
+        match = {
+            **answers_in_runs(scope, run_ids),
+            "runId": {"$in": list(map(ObjectId, run_ids))},
+        }  # far from each other
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
-
-    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
-        """Their columns, in no order."""
-        return self._columns("observations", [{"$match": _answers(scope, run_ids)}], ANSWER_COLUMNS)
 
     def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         match = {**jobs_in(scope), "runId": {"$in": list(map(ObjectId, run_ids))}}
@@ -217,76 +176,6 @@ class MongoPartitions(MongoStreams):
                 return False
         return True
 
-    def _columns(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
-    ) -> Mapping[str, list[Any]] | None:
-        """None: what a document may hold is less."""
-        arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
-        with bounded(self._deadline_s):
-            try:
-                group = [*pipeline, {"$group": {"_id": None, **arrays}}]
-                answer = self._answer(collection, {"aggregate": collection, "pipeline": group, "cursor": {}})
-                return next(iter(answer["cursor"]["firstBatch"]), {name: [] for name in arrays})
-            except OperationFailure as error:
-                if error.code not in TOO_LARGE:
-                    raise
-                return None
-
-    def _needed(self, scope: ReportScope, match: Document) -> Document:
-        """What matches the same documents, without what is true of all."""
-        if scope not in self._whole:
-            with self._turn:
-                self._whole[scope] = report_scopes.holds_all(self._database, self._session, scope)
-        return {name: of for name, of in match.items() if not (self._whole[scope] and name in report_scopes.SHARED)}
-
-    def _of_runs(self, find: Document, run_ids: Sequence[str], fields: Fields) -> Mapping[str, Column] | None:
-        """Columns of what is found of some runs. None: more rows than are held at once, of several runs."""
-        if len(run_ids) == 1:
-            return self._find(find, fields)
-        rows = self._find({**find, "limit": ROWS_MAX + 1}, fields)
-        return None if rows.count > ROWS_MAX else rows
-
-    def _find(self, find: Document, fields: Fields) -> BsonColumns:
-        """Columns of what is found. The server projects whole fields alone, which costs it least."""
-        batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
-        command = {**find, "projection": projection, "batchSize": BATCH_ROWS}
-        self._read(find["find"], command, lambda cursor: batches.add(memoryview(cursor.raw)), codec_options=RAW)
-        return BsonColumns(batches, fields)
-
-    def _grouped(self, collection: str, pipeline: Sequence[Mapping[str, Any]]) -> list[Document]:
-        """The rows of a pipeline, which a thread may read while another one reads the session's."""
-        rows: list[Document] = []
-
-        def take(cursor: Any) -> int:
-            rows.extend(cursor.get("firstBatch") or cursor["nextBatch"])
-            return int(cursor["id"])
-
-        self._read(
-            collection, {"aggregate": collection, "pipeline": pipeline, "cursor": {"batchSize": BATCH_ROWS}}, take
-        )
-        return rows
-
-    def _read(self, collection: str, command: Document, take: Callable[[Any], int], **options: Any) -> None:
-        """All answers to a command. take: called with the cursor in each, returns its id, 0 at the end."""
-        while command:
-            # The server refuses a time limit for a getMore: the first answer's is for all of them.
-            limit = pymongo.timeout(None) if "getMore" in command else nullcontext()
-            with bounded(self._deadline_s), limit:
-                cursor_id = take(self._answer(collection, command, **options)["cursor"])
-            more = {"getMore": Int64(cursor_id), "collection": collection, "batchSize": BATCH_ROWS}
-            command = more if cursor_id else {}
-
-    def _answer(self, collection: str, command: Document, **options: Any) -> Any:
-        """A session serves one thread at a time: so each collection is read by one of its own, as of the moment of the
-        runs that were read first; where the server does not say it, by the one that all share."""
-        if self._read_at is None:
-            with self._turn:
-                return self._database.command(command, session=self._session, **options)
-        if "getMore" not in command:
-            command = {**command, "readConcern": {"level": "snapshot", "atClusterTime": self._read_at}}
-        with self._snapshots.beside(collection) as session:
-            return self._database.command(command, session=session, **options)
-
 
 def _within(first: str, end: str) -> Document:
     return {"$match": {"runId": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}}
@@ -294,18 +183,6 @@ def _within(first: str, end: str) -> Document:
 
 def _leaf(path: str) -> Document:
     return {"$substrBytes": [{"$toString": path}, 0, LEAF_DIGITS]}
-
-
-def _of(scope: ReportScope, run_ids: Sequence[str]) -> Document:
-    """What matches documents of these runs, and of all between them where the scope leaves out none."""
-    if scope.user or scope.tag:
-        return {"runId": {"$in": list(map(ObjectId, run_ids))}}
-    return {"runId": {"$gte": ObjectId(run_ids[0]), "$lte": ObjectId(run_ids[-1])}}
-
-
-def _answers(scope: ReportScope, run_ids: Sequence[str]) -> Document:
-    charged = {"type": "agent_reasoning", "data.cost": {"$gt": 0}}
-    return {**_of(scope, run_ids), **charged, "timestamp": {"$lt": scope.until}}
 
 
 def _units_of(value: Any) -> int:
