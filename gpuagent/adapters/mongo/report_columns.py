@@ -140,7 +140,7 @@ class MongoColumns(MongoStreams):
         rows: list[Document] = []
 
         def take(cursor: Any) -> int:
-            rows.extend(cursor.get("firstBatch") or cursor["nextBatch"])
+            rows.extend(cursor["firstBatch"] if "firstBatch" in cursor else cursor["nextBatch"])
             return int(cursor["id"])
 
         self._read(
