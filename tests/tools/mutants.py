@@ -79,6 +79,20 @@ MUTANTS = (
         "tests/reports/test_summaries.py -k moment_of_their",
     ),
     Mutant(
+        "a job of another network is taken for one of the report's",
+        "gpuagent/adapters/mongo/report_scopes.py",
+        '                ("jobs", {"vendorId": vendors, "quote.network": other}),',
+        "",
+        "tests/reports/test_summaries.py -k outside_the_scope",
+    ),
+    Mutant(
+        "half of the runs are not counted",
+        "gpuagent/adapters/mongo/report_partitions.py",
+        "rows += earlier.result() if earlier else []",
+        "rows += []",
+        "tests/reports/test_counts.py -k two_threads",
+    ),
+    Mutant(
         "a summary is believed whatever its jobs cost meanwhile",
         "gpuagent/reports/signatures.py",
         "for sums in (counts.runs, counts.jobs, counts.returned))",
