@@ -221,7 +221,7 @@ def test_each_document_is_asked_where_one_is_outside_the_scope(
         with database.client.start_session(snapshot=True) as session:
             return report_scopes.holds_all(database, session, scope)
 
-    before = database[collection].find_one({field.partition(".")[0]: {"$exists": True}})
+    before: Any = database[collection].find_one({field.partition(".")[0]: {"$exists": True}})
     assert is_whole()
     which = {"_id": before["_id"]}
     database[collection].update_one(which, {"$set": {field: value}}, bypass_document_validation=True)
