@@ -75,7 +75,7 @@ class Gathering:
         sums: list[list[Summary]] = [[] for _ in self._windows]
         large = [part for part in parts if self._is_kept(part)]
         self.made.clear()
-        with closing(self._make(rows, large, signatures)) as all_made:
+        with closing(self._make(rows, large if is_first else [], signatures)) as all_made:
             for some in neighbours(large, self.sizes.added):
                 self._place_neighbours(rows, some, signatures, sums, all_made if is_first else None)
                 sums = [[added(held)] if len(held) > self.sizes.added else held for held in sums]
