@@ -27,7 +27,7 @@ TOO_LARGE = {10334, 17419, 17420, 146}
 """MongoDB's error codes for an answer that is larger than a document may be."""
 ROWS_MAX = 75_000
 """Jobs or payments that are read at once, some 25 MB of them, unless they are of one run; twice as many are held."""
-BATCH_ROWS = 10_000  # of an answer, some 3.5 MB of them, of which there are two copies for a moment
+BATCH_ROWS = 20_000  # of an answer, some 7 MB of them, of which there are two copies for a moment
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 Fields: TypeAlias = Mapping[str, tuple[str, ColumnKind]]
 RUN_COLUMNS = {
