@@ -1,8 +1,10 @@
 """The rows of a range of runs as columns, some thousand runs at a time: what a summary adds up."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -10,11 +12,12 @@ import numpy as np
 from gpuagent.core.model import OWN_PROTOCOL
 from gpuagent.core.records import ReportScope
 from gpuagent.errors import StoreError
+from gpuagent.reports.ahead import ahead, itself
 from gpuagent.reports.columns import NO_TIME, Texts, Values, objects, select
 from gpuagent.reports.figures.summary import Rows
 from gpuagent.reports.frames import costs, saved_by, with_token_counts
 from gpuagent.reports.ids import Ids
-from gpuagent.reports.partitions import LEAF_BITS
+from gpuagent.reports.partitions import LEAF_BITS, Partition
 from gpuagent.reports.summary_rows import Array, Coded, Columns, Count, Lists, SummaryRows
 
 OVER = (("settled", "completed"), ("voided", "failed"), ("voided", ""))
@@ -47,24 +50,45 @@ class Chunks:
     most: int
     count: Count
 
-    def within(self, first: str, end: str) -> Iterator[Chunk]:
-        """A range of runs, so many at a time as are held at once."""
-        while True:
-            runs = self.rows.run_columns(self.scope, first, end, self.most)
-            run_ids = Ids(runs["runId"])
-            if run_ids:
-                yield from self._parts(runs, slice(0, len(run_ids)), run_ids)
-            if len(run_ids) < self.most:
-                return
-            first = f"{int(run_ids[-1], 16) + 1:024x}"
+    def read(self, parts: Iterable[Partition]) -> Generator[tuple[Partition, Rows | None], None, None]:
+        """The rows of each partition, in parts, and None at its end.
+
+        A thread decodes the next ones, a second reads those after them, a third the runs behind these. To be closed.
+        """
+
+        def decode(item: tuple[Partition, Chunk | None]) -> tuple[Partition, Rows | None]:
+            part, chunk = item
+            return part, self.decoded(chunk) if chunk else None
+
+        return ahead(ahead(self._chunks_of(parts), itself), decode)
+
+    def _chunks_of(self, parts: Iterable[Partition]) -> Generator[tuple[Partition, Chunk | None], None, None]:
+        with closing(ahead(self._runs_of(parts), itself)) as tables:
+            for part, runs, run_ids in tables:
+                if run_ids:
+                    yield from zip(repeat(part), self._parts(runs, slice(0, len(run_ids)), run_ids))
+                if len(run_ids) < self.most:
+                    yield part, None
+
+    def _runs_of(self, parts: Iterable[Partition]) -> Generator[tuple[Partition, Columns, Ids], None, None]:
+        """The runs of each, so many at a time as are held at once; fewer at its end."""
+        for part in parts:
+            first, end = part.bounds
+            is_full = True
+            while is_full:
+                runs = self.rows.run_columns(self.scope, first, end, self.most)
+                run_ids = Ids(runs["runId"])
+                yield part, runs, run_ids
+                if is_full := len(run_ids) == self.most:
+                    first = f"{int(run_ids[-1], 16) + 1:024x}"
 
     def _parts(self, runs: Columns, part: slice, run_ids: Ids) -> Iterator[Chunk]:
         """The rows of some runs; in halves where they are too many to be held. run_ids: of the part."""
         with ThreadPoolExecutor(1) as beside:
-            reading = beside.submit(self.rows.payment_columns, self.scope, run_ids)
-            jobs = self.rows.job_columns(self.scope, run_ids)
+            reading = beside.submit(self.rows.job_columns, self.scope, run_ids)
+            payments = self.rows.payment_columns(self.scope, run_ids)
             answers = NO_ANSWERS if self.vendor else self.rows.answer_columns(self.scope, run_ids)
-            payments = reading.result()
+            jobs = reading.result()
         if jobs is not None and payments is not None and answers is not None:
             yield Chunk(runs, part, run_ids, jobs, payments, answers)
             return

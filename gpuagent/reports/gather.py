@@ -5,19 +5,18 @@ whatever changes, and whoever deletes it, costs time alone. A user who may only 
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise, repeat
-from typing import Any, TypeAlias, TypeVar
+from itertools import pairwise
+from typing import TypeAlias, TypeVar
 
 import pandas as pd
 
 from gpuagent.core.records import ReportScope
-from gpuagent.reports.chunks import Chunk, Chunks
+from gpuagent.reports.chunks import Chunks
 from gpuagent.reports.counts import Counting, Counts, Sums
 from gpuagent.reports.figures.kept_summaries import decoded, encoded
-from gpuagent.reports.figures.summary import Rows, Summary, added, summarise
+from gpuagent.reports.figures.summary import Summary, added, summarise
 from gpuagent.reports.partitions import SIZES, Neighbours, Partition, Sizes, joined, neighbours, partitions_of
 from gpuagent.reports.period import Period
 from gpuagent.reports.signatures import Signatures
@@ -57,8 +56,8 @@ class Gathering:
             with open_rows() as rows, suppress(_SnapshotOldError):
                 counting = Counting(rows, self.scope, self.fresh, self.sizes.changes_s)
                 counts = counting.counts()
-                parts = self._partitions(rows, counting, counts)
-                summaries = self._summaries(rows, parts, Signatures(counts))
+                parts, is_first = self._partitions(rows, counting, counts)
+                summaries = self._summaries(rows, parts, Signatures(counts), is_first)
                 if any(map(self._is_kept, parts)):
                     counting.keep(counts)
                 return finish(rows, *summaries)
@@ -70,30 +69,43 @@ class Gathering:
         return part.runs >= self.sizes.least
 
     def _summaries(
-        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures, is_first: bool
     ) -> tuple[Summary, Summary | None]:
+        """is_first: all of these are to be made, and none is cut: in one go, so that the database never waits."""
         sums: list[list[Summary]] = [[] for _ in self._windows]
         large = [part for part in parts if self._is_kept(part)]
         self.made.clear()
-        for some in neighbours(large, self.sizes.added):
-            self._place_neighbours(rows, some, signatures, sums)
-            sums = [[added(held)] if len(held) > self.sizes.added else held for held in sums]
+        with closing(self._make(rows, large if is_first else [], signatures)) as all_made:
+            for some in neighbours(large, self.sizes.added):
+                self._place_neighbours(rows, some, signatures, sums, all_made if is_first else None)
+                sums = [[added(held)] if len(held) > self.sizes.added else held for held in sums]
         for part in joined([part for part in parts if not self._is_kept(part)], self.sizes.most):
             self._read_windows(rows, part, sums)
         now, *before = (added(summaries) for summaries in sums)
         return now, before[0] if before else None
 
     def _place_neighbours(
-        self, rows: SummaryRows, some: Neighbours, signatures: Signatures, sums: list[list[Summary]]
+        self,
+        rows: SummaryRows,
+        some: Neighbours,
+        signatures: Signatures,
+        sums: list[list[Summary]],
+        all_made: Iterator[Summary] | None,
     ) -> None:
-        """Add neighbours to the windows: by their sum, which is kept too, where all of it lies in one window."""
-        parts, several = some.parts, len(some.parts) > 1
-        kept = self._valid(rows, [some], {some.name: signatures.of_sum(some)}).get(some.name) if several else None
+        """Add neighbours to the windows: by their sum, which is kept too, where all of it lies in one window.
+
+        all_made: the summaries of these partitions, where nothing is kept of any.
+        """
+        parts, several, kept = some.parts, len(some.parts) > 1, None
+        if several and not all_made:
+            kept = self._valid(rows, [some], {some.name: signatures.of_sum(some)}).get(some.name)
         if kept and self._place_whole(kept, sums):
             return
-        valid = self._valid(rows, parts, {part.name: signatures.of(part) for part in parts})
-        by_name = self._make(rows, [part for part in parts if part.name not in valid], signatures)
-        wholes = [valid.get(part.name) or by_name[part.name] for part in parts]
+        valid = {} if all_made else self._valid(rows, parts, {part.name: signatures.of(part) for part in parts})
+        missing = [part for part in parts if part.name not in valid]
+        with closing(self._make(rows, missing, signatures)) as made:
+            summaries = all_made or made
+            wholes = [valid.get(part.name) or next(summaries) for part in parts]
         if several and not kept:
             kept = added(wholes)
             rows.keep(self._key(some), signatures.of_sum(some), encoded(kept))
@@ -129,43 +141,33 @@ class Gathering:
 
     def _read_windows(self, rows: SummaryRows, part: Partition, sums: list[list[Summary]]) -> None:
         chunks = self._chunks(rows, self.scope)
-        with closing(ahead(chunks.within(*part.bounds), chunks.decoded)) as parts:
-            for some in parts:
+        with closing(chunks.read([part])) as parts:
+            for some in (rows_of_part for _, rows_of_part in parts if rows_of_part):
                 for window, summaries in zip(self._windows, sums, strict=True):
                     summaries.append(summarise(some, *window, self.unit))
                     if len(summaries) > self.sizes.added:
                         summaries[:] = [added(summaries)]
 
-    def _make(self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures) -> Mapping[str, Summary]:
-        """The summaries of whole partitions by name, which are kept. At least one is made of each snapshot."""
+    def _make(
+        self, rows: SummaryRows, parts: Sequence[Partition], signatures: Signatures
+    ) -> Generator[Summary, None, None]:
+        """The summaries of whole partitions, which are kept. At least one is made of each snapshot. To be closed."""
         chunks = self._chunks(rows, ReportScope(self.scope.network, *EVER, self.scope.user, self.scope.tag))
-
-        def read() -> Iterator[tuple[Partition, Chunk | None]]:
-            """The chunks of each, and None at its end."""
-            for part in parts:
-                yield from zip(repeat(part), chunks.within(*part.bounds))
-                yield part, None
-
-        def decode(item: tuple[Partition, Chunk | None]) -> tuple[Partition, Rows | None]:
-            part, chunk = item
-            return part, chunks.decoded(chunk) if chunk else None
-
-        by_name: dict[str, Summary] = {}
         summaries: list[Summary] = []
         jobs: list[Sums] = []
-        with closing(ahead(read(), decode)) as items:
+        with closing(chunks.read(parts)) as items:
             for part, some in items:
                 if some is None:
                     signatures.counts.add_jobs(part, jobs)
-                    by_name[part.name] = added(summaries)
-                    self._keep(rows, part, signatures.of(part), by_name[part.name])
+                    whole = added(summaries)
+                    self._keep(rows, part, signatures.of(part), whole)
                     summaries, jobs = [], []
+                    yield whole
                 elif self.made and rows.age_s > self.sizes.snapshot_s:
                     raise _SnapshotOldError
                 else:
                     summaries.append(summarise(some, *EVER, self.unit))
                     jobs.append(some.jobs)
-        return by_name
 
     def _keep(self, rows: SummaryRows, part: Partition, signature: str, whole: Summary) -> None:
         key, content = self._key(part), encoded(whole)
@@ -174,8 +176,11 @@ class Gathering:
         if not rows.keep(key, signature, content):
             self.unwritten[key] = signature, content
 
-    def _partitions(self, rows: SummaryRows, counting: Counting, counts: Counts) -> list[Partition]:
-        """The partitions that something happened to since the report's beginning; of what is kept, jobs are counted."""
+    def _partitions(self, rows: SummaryRows, counting: Counting, counts: Counts) -> tuple[list[Partition], bool]:
+        """The partitions that something happened to since the report's beginning; of what is kept, jobs are counted.
+
+        And whether nothing is kept of them, and no earlier period cuts any.
+        """
         parts = partitions_of({leaf: runs for leaf, (runs, _) in counts.own.items()}, self.sizes.most)
         if self.period.before:
             touched = sorted(rows.touched_leaves(self.scope))
@@ -185,7 +190,7 @@ class Gathering:
         present |= self.written.keys()
         # The jobs of all others are counted when they are read.
         counting.count_jobs(counts, [part for part in large if counting.is_filtered or self._key(part) in present])
-        return parts
+        return parts, not present and not self.period.before
 
     def _key(self, part: Partition | Neighbours) -> str:
         scope = self.scope
@@ -207,23 +212,3 @@ class Gathering:
 
 class _SnapshotOldError(Exception):
     """The snapshot may soon be gone, and there is more to be made: a later one goes on."""
-
-
-def ahead(items: Iterator[S], step: Callable[[S], T]) -> Generator[T, None, None]:
-    """What a step makes of each: by a second thread while the one before it is dealt with, and a third reads the next.
-
-    So three items are held at most. To be closed: then no thread reads any more.
-    """
-    end: Any = object()
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as worker:
-        reading = reader.submit(next, items, end)
-        result: Future[T] | None = None
-        while (item := reading.result()) is not end:
-            reading = reader.submit(next, items, end)
-            following = worker.submit(step, item)
-            del item  # what it holds is large, and the step's alone
-            if result:
-                yield result.result()
-            result = following
-        if result:
-            yield result.result()

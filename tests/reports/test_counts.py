@@ -85,6 +85,16 @@ def write(database: Any, run: Any, cost: str, session: Any) -> None:
     database.jobs.update_one({"runId": run["_id"], "state": "settled"}, fields, session=session)
 
 
+def test_two_threads_count_what_one_does(history: Kept) -> None:
+    bounds = Partition(0, LEAVES, 0).bounds
+    with history[0].reads.history() as rows:
+        alone = rows.run_counts(SCOPE, *bounds)
+    with history[0].reads.history() as rows:
+        assert rows.moment(), "known, so that two can read as of it"
+        assert rows.run_counts(SCOPE, *bounds) == alone
+    assert sum(runs for runs, _ in alone.values()) == 40
+
+
 def test_nothing_is_counted_where_nothing_was_written(counting: Kept) -> None:
     assert counted(counting[0]) == counted(counting[0], ADAS) == []
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from bson import Decimal128
 
-from gpuagent.adapters.mongo import report_partitions
+from gpuagent.adapters.mongo import report_columns, report_scopes
 from gpuagent.adapters.mongo.report_partitions import MongoPartitions
 from gpuagent.core.credits import Credit, CreditKind
-from gpuagent.core.records import Incoming, Refund
+from gpuagent.core.records import Incoming, Refund, ReportScope
 from gpuagent.reports import gather
 from gpuagent.reports.figures import kept_summaries
 from gpuagent.reports.figures.kept_summaries import decoded, encoded
@@ -23,6 +23,7 @@ from gpuagent.reports.partitions import LEAVES, Partition, Sizes, joined, neighb
 from gpuagent.wiring import Database
 from tests.conftest import DATABASE
 from tests.support import report_history, varied_history, whole_report
+from tests.support.factories import TOKEN
 from tests.support.market import Market
 from tests.support.report_history import seconds
 from tests.support.small_partitions import sized
@@ -181,7 +182,7 @@ def test_no_more_rows_are_held_than_a_partition_has(varied: Varied) -> None:
 def test_rows_come_in_as_many_answers_as_they_need(varied: Varied, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those after the first one have no time limit of their own, which the server would refuse."""
     report = report_history.report(varied[0], "all")
-    monkeypatch.setattr(report_partitions, "BATCH_ROWS", 7)
+    monkeypatch.setattr(report_columns, "BATCH_ROWS", 7)
     assert replace(report, fresh=True).headlines == report.headlines
 
 
@@ -197,6 +198,36 @@ def test_payments_are_of_the_moment_of_their_runs_though_another_session_reads_t
         varied[1].payments.replace_one(which, before, bypass_document_validation=True)
     assert len(runs["runId"]) == len(payments["jobId"]) == 1
     assert payments["refunded"][0] == int(before.get("refunded", Decimal128("0")).to_decimal() * 10**6)
+
+
+@pytest.mark.parametrize(
+    ("collection", "field", "value"),
+    [
+        ("runs", "network", "eip155:1"),
+        ("runs", "network", None),
+        ("runs", "createdAt", gather.EVER[1].to_pydatetime()),
+        ("jobs", "quote.network", "eip155:1"),
+        ("jobs", "createdAt", gather.EVER[1].to_pydatetime()),
+        ("payments", "network", "eip155:1"),
+    ],
+)
+def test_each_document_is_asked_where_one_is_outside_the_scope(
+    varied: Varied, collection: str, field: str, value: Any
+) -> None:
+    database = varied[1]
+    scope = ReportScope(TOKEN.network, *gather.EVER)
+
+    def is_whole() -> bool:
+        with database.client.start_session(snapshot=True) as session:
+            return report_scopes.holds_all(database, session, scope)
+
+    before: Any = database[collection].find_one({field.partition(".")[0]: {"$exists": True}})
+    assert is_whole()
+    which = {"_id": before["_id"]}
+    database[collection].update_one(which, {"$set": {field: value}}, bypass_document_validation=True)
+    outside = is_whole()
+    database[collection].replace_one(which, before, bypass_document_validation=True)
+    assert not outside
 
 
 def test_what_one_snapshot_has_no_time_for_is_made_of_later_ones(varied: Varied, made: list[str]) -> None:

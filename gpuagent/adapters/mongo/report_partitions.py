@@ -1,30 +1,23 @@
-"""What a report's summaries are made of: columns of a range of runs, and signatures that change when they do.
-
-Documents come as the server has them, and are made columns of here (bson_columns.py): a million rows of a dozen fields
-are so no million dicts. Times are milliseconds.
-"""
+"""What a report's summaries are kept by: counts of a range of runs that change when a figure of them does."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
-from typing import Any, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
-import pymongo
-from bson import Decimal128, Int64, ObjectId, Timestamp
-from bson.codec_options import CodecOptions
+from bson import Decimal128, ObjectId
 from bson.errors import InvalidDocument
-from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.errors import DocumentTooLarge, OperationFailure
 
 from gpuagent.adapters.mongo import report_changes
-from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, BsonColumns, Column, ColumnKind
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED, bounded
 from gpuagent.adapters.mongo.jobs import HELD
+from gpuagent.adapters.mongo.report_columns import MongoColumns, answers_in_runs
 from gpuagent.adapters.mongo.report_rows import DECISION, JOB, RUN, jobs_of, payments_of
 from gpuagent.adapters.mongo.report_snapshots import Snapshots
-from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
+from gpuagent.adapters.mongo.report_streams import jobs_in, runs_in
 from gpuagent.adapters.mongo.statuses import UNFINISHED
 from gpuagent.adapters.mongo.values import Document, cut_off
 from gpuagent.core.model import RunStatus
@@ -33,60 +26,17 @@ from gpuagent.core.records import ReportScope
 SUMMARIES = "report_summaries"
 LEAF_DIGITS = 5
 """Hexadecimal digits of an id that number its leaf, 4096 seconds of runs (reports/partitions.py)."""
-TOO_LARGE = {10334, 17419, 17420, 146}
-"""MongoDB's error codes for an answer that is larger than a document may be."""
-ROWS_MAX = 75_000
-"""Jobs or payments that are read at once, some 25 MB of them, unless they are of one run; twice as many are held."""
-BATCH_ROWS = 20_000  # of an answer, some 7 MB of them, of which there are two copies for a moment
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-Fields: TypeAlias = Mapping[str, tuple[str, ColumnKind]]
-RUN_COLUMNS = {
-    "runId": ("_id", ColumnKind.ID),
-    **{name: (name, ColumnKind.TEXT) for name in ("userId", "planner", "status")},
-    **{name: (name, ColumnKind.LIST) for name in ("tags", "plannerArms")},
-    "createdAt": ("createdAt", ColumnKind.TIME),
-    **{name: (name, ColumnKind.AMOUNT) for name in ("settled", "plannerCost", "budgetTotal")},
-    "hasFile": ("workloadHash", ColumnKind.FILLED),
-    "maxHours": ("maxHours", ColumnKind.NUMBER),
-}
-JOB_COLUMNS = {
-    "jobId": ("_id", ColumnKind.ID),
-    "runId": ("runId", ColumnKind.ID),
-    "protocol": ("quote.protocol", ColumnKind.TEXT),
-    "gpuType": ("jobParams.gpuType", ColumnKind.TEXT),
-    "hours": ("jobParams.maxHours", ColumnKind.NUMBER),
-    **{name: (name, ColumnKind.TEXT) for name in ("vendorId", "state", "status", "errorMessage")},
-    **{name: (name, ColumnKind.AMOUNT) for name in ("expectedCost", "actualCost")},
-    **{name: (name, ColumnKind.TIME) for name in ("createdAt", "settledAt", "completedAt")},
-    "hoursSaved": ("hoursSaved", ColumnKind.NUMBER),
-    "hedges": ("hedges", ColumnKind.ID),
-}
-PAYMENT_COLUMNS = {
-    "jobId": ("jobId", ColumnKind.ID),
-    "paymentStatus": ("status", ColumnKind.TEXT),
-    "signedAt": ("createdAt", ColumnKind.TIME),
-    **{name: (name, ColumnKind.AMOUNT) for name in ("refunded", "credit")},
-}
-ANSWER_COLUMNS = {
-    "runId": {"$toString": "$runId"},
-    "at": {"$ifNull": [{"$toLong": "$timestamp"}, Int64(NO_TIME)]},
-    **{name: f"$data.{name}" for name in ("planner", "model", "cost", "tokens")},
-}
 
 
-class MongoPartitions(MongoStreams):
-    """The same rows, and those of a range of runs as columns. Every method raises StoreError.
-
-    first, end: ids, first <= id of the run < end. A thread may read payments while another reads the rest.
-    """
-
-    _read_at: Timestamp | None = None
-    """The moment of the runs that were read last, as the server has it."""
+class MongoPartitions(MongoColumns):
+    """The same rows, what tells whether they have changed, and what is kept of them. Every method raises StoreError."""
 
     def moment(self) -> str:
         """The moment of these rows, "" for one that is not known; asked for before any of them is read."""
         with bounded(self._deadline_s):
-            return str(report_changes.moment(self._database, self._session) or "")
+            moment = report_changes.moment(self._database, self._session)
+        self._read_at = moment.time if moment else None
+        return str(moment or "")
 
     def changed_leaves(self, since: str, until: str, seconds: float) -> set[int] | None:
         """The leaves of runs of which something was written after one moment and until another.
@@ -105,12 +55,33 @@ class MongoPartitions(MongoStreams):
 
     def run_counts(self, scope: ReportScope, first: str, end: str) -> dict[int, tuple[int, int]]:
         """By leaf, the number of the scope's runs, whenever they were started, and the sum of their versions."""
-        match: Document = {"network": scope.network, "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
+        match: Document = {"network": scope.network}
         match |= {"userId": scope.user} if scope.user else {}
         match |= {"tags": scope.tag} if scope.tag else {}
         group = {"_id": _leaf("$_id"), "runs": {"$sum": 1}, "versions": {"$sum": "$version"}}
-        rows = self._rows("runs", [{"$match": match}, {"$group": group}])
+
+        def pipeline(low: str, high: str) -> list[Mapping[str, Any]]:
+            ids = {"_id": {"$gte": ObjectId(low), "$lt": ObjectId(high)}}
+            return [{"$match": {**match, **ids}}, {"$group": group}]
+
+        middle = self._middle(match, first, end)
+        with ThreadPoolExecutor(1) as beside:
+            earlier = beside.submit(self._grouped, "runs", pipeline(first, middle)) if middle > first else None
+            rows = list(self._rows("runs", pipeline(middle, end)))
+        rows += earlier.result() if earlier else []
         return {int(row["_id"], 16): (row["runs"], row["versions"]) for row in rows}
+
+    def _middle(self, match: Document, first: str, end: str) -> str:
+        """The beginning of the leaf amid those of all runs that match; `first` for a part of them, which is soon read,
+        and where the server does not say the moment, without which one session reads all."""
+        if int(first, 16) or not self._read_at:
+            return first
+        in_range = {**match, "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
+        runs, session = self._database.runs, self._session
+        with bounded(self._deadline_s):
+            limits = [runs.find_one(in_range, {"_id": 1}, sort={"_id": order}, session=session) for order in (1, -1)]
+        leaves = sum(int(str(run["_id"])[:LEAF_DIGITS], 16) for run in limits if run)
+        return f"{leaves // 2:0{LEAF_DIGITS}x}".ljust(24, "0")
 
     def touched_leaves(self, scope: ReportScope) -> set[int]:
         """The leaves of runs that something happened to since the scope's beginning, or that are not over."""
@@ -138,34 +109,13 @@ class MongoPartitions(MongoStreams):
                 counts.setdefault(int(row["_id"], 16), [0, 0])[place] = row["n"]
         return {leaf: (refunds, booked) for leaf, (refunds, booked) in counts.items()}
 
-    def run_columns(self, scope: ReportScope, first: str, end: str, limit: int) -> Mapping[str, Column]:
-        """The first runs of the scope in the range, in the order of their ids."""
-        match = {**runs_in(scope), "_id": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}
-        runs = self._find({"find": "runs", "filter": match, "sort": {"_id": 1}, "limit": limit}, RUN_COLUMNS)
-        self._read_at = runs.read_at
-        return runs
-
-    def job_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
-        """The jobs of these runs, whichever the vendor. run_ids: in their order. None: they are too many to be held."""
-        return self._of_runs(
-            {"find": "jobs", "filter": {**jobs_in(scope), **_of(scope, run_ids)}}, run_ids, JOB_COLUMNS
-        )
-
-    def payment_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, Column] | None:
-        """The payments of these runs, as of the moment of the runs that were read last."""
-        find = {"find": "payments", "filter": {**_of(scope, run_ids), "network": scope.network}}
-        if self._read_at:
-            find["readConcern"] = {"level": "snapshot", "atClusterTime": self._read_at}
-        return self._of_runs(find, run_ids, PAYMENT_COLUMNS)
-
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
-        match = {**_answers(scope, run_ids), "runId": {"$in": list(map(ObjectId, run_ids))}}  # far from each other
+        match = {
+            **answers_in_runs(scope, run_ids),
+            "runId": {"$in": list(map(ObjectId, run_ids))},
+        }  # far from each other
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
-
-    def answer_columns(self, scope: ReportScope, run_ids: Sequence[str]) -> Mapping[str, list[Any]] | None:
-        """Their columns, in no order."""
-        return self._columns("observations", [{"$match": _answers(scope, run_ids)}], ANSWER_COLUMNS)
 
     def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         match = {**jobs_in(scope), "runId": {"$in": list(map(ObjectId, run_ids))}}
@@ -226,48 +176,6 @@ class MongoPartitions(MongoStreams):
                 return False
         return True
 
-    def _columns(
-        self, collection: str, pipeline: Sequence[Mapping[str, Any]], fields: Mapping[str, Any]
-    ) -> Mapping[str, list[Any]] | None:
-        """None: what a document may hold is less."""
-        arrays = {name: {"$push": {"$ifNull": [field, None]}} for name, field in fields.items()}
-        with self._turn, bounded(self._deadline_s):
-            try:
-                rows = self._database[collection].aggregate(
-                    [*pipeline, {"$group": {"_id": None, **arrays}}], session=self._session
-                )
-                return next(rows, {name: [] for name in arrays})
-            except OperationFailure as error:
-                if error.code not in TOO_LARGE:
-                    raise
-                return None
-
-    def _of_runs(self, find: Document, run_ids: Sequence[str], fields: Fields) -> Mapping[str, Column] | None:
-        """Columns of what is found of some runs. None: more rows than are held at once, of several runs."""
-        if len(run_ids) == 1:
-            return self._find(find, fields)
-        rows = self._find({**find, "limit": ROWS_MAX + 1}, fields)
-        return None if rows.count > ROWS_MAX else rows
-
-    def _find(self, find: Document, fields: Fields) -> BsonColumns:
-        """Columns of what is found. The server projects whole fields alone, which costs it least.
-
-        A session serves one thread at a time; what has a moment of its own is read by another one.
-        """
-        beside = "readConcern" in find
-        turn, session = (nullcontext(), self._snapshots.beside) if beside else (self._turn, self._session)
-        batches, projection = Batches(), {"_id": 0, **{path: 1 for path, _ in fields.values()}}
-        command = {**find, "projection": projection, "batchSize": BATCH_ROWS}
-        while command:
-            # The server refuses a time limit for a getMore: the find's is for all of its batches.
-            limit = nullcontext() if "find" in command else pymongo.timeout(None)
-            with turn, bounded(self._deadline_s), limit:
-                answer = self._database.command(command, session=session, codec_options=RAW)
-            cursor_id = batches.add(memoryview(answer["cursor"].raw))
-            more = {"getMore": Int64(cursor_id), "collection": find["find"], "batchSize": BATCH_ROWS}
-            command = more if cursor_id else {}
-        return BsonColumns(batches, fields)
-
 
 def _within(first: str, end: str) -> Document:
     return {"$match": {"runId": {"$gte": ObjectId(first), "$lt": ObjectId(end)}}}
@@ -275,18 +183,6 @@ def _within(first: str, end: str) -> Document:
 
 def _leaf(path: str) -> Document:
     return {"$substrBytes": [{"$toString": path}, 0, LEAF_DIGITS]}
-
-
-def _of(scope: ReportScope, run_ids: Sequence[str]) -> Document:
-    """What matches documents of these runs, and of all between them where the scope leaves out none."""
-    if scope.user or scope.tag:
-        return {"runId": {"$in": list(map(ObjectId, run_ids))}}
-    return {"runId": {"$gte": ObjectId(run_ids[0]), "$lte": ObjectId(run_ids[-1])}}
-
-
-def _answers(scope: ReportScope, run_ids: Sequence[str]) -> Document:
-    charged = {"type": "agent_reasoning", "data.cost": {"$gt": 0}}
-    return {**_of(scope, run_ids), **charged, "timestamp": {"$lt": scope.until}}
 
 
 def _units_of(value: Any) -> int:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Lock
 from typing import Any
 
 from pymongo import MongoClient
@@ -29,15 +30,23 @@ class Snapshots:
     """The snapshot that is read, and later ones where the server gives it up. session: of the newest.
 
     is_replaceable: whether later ones will do. Else all rows are of one moment, or there are none.
-
-    beside: a session without a snapshot of its own, for what another thread reads as of the same moment.
     """
 
     def __init__(self, client: MongoClient[Any], sessions: ExitStack) -> None:
         """sessions: ends them; rows of an earlier one may still be under way when a later one begins."""
         self._client, self._sessions = client, sessions
         self.session, self.is_replaceable = self._open(), False
-        self.beside = sessions.enter_context(client.start_session(causal_consistency=False))
+        self._beside: dict[str, tuple[Lock, ClientSession]] = {}
+
+    @contextmanager
+    def beside(self, collection: str) -> Iterator[ClientSession]:
+        """A session without a snapshot of its own, for what is read of this collection as of a given moment."""
+        if collection not in self._beside:
+            session = self._client.start_session(causal_consistency=False)
+            self._beside.setdefault(collection, (Lock(), self._sessions.enter_context(session)))
+        turn, session = self._beside[collection]
+        with turn:
+            yield session
 
     def replace(self, gone: ClientSession) -> None:
         """Takes a later snapshot in place of one that is gone, unless another stream of rows did so already.
