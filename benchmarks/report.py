@@ -24,7 +24,7 @@ from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.core.run_list import RunFilter
 from gpuagent.reports import exports
 from gpuagent.reports.report import ReportRequest, make_report
-from gpuagent.wiring import Database, database_on
+from gpuagent.wiring import Database
 from tests.support import big_history
 from tests.support.factories import TOKEN
 from tests.support.report_history import seconds
@@ -58,7 +58,7 @@ def _console_filter() -> Any:
 def export(form: str, uri: str, name: str, folder: str) -> None:
     """What the process of one format does."""
     connection = Connection(uri, name)
-    report = make_report(ReportRequest("all"), database_on(connection), TOKEN.network, seconds(big_history.UNTIL))
+    report = make_report(ReportRequest("all"), Database(connection), TOKEN.network, seconds(big_history.UNTIL))
     exports.write(report, form, Path(folder) / form)
     connection.close()
 
@@ -115,7 +115,7 @@ def main(count: int) -> None:
         for title, read in LISTS.items():
             times = {}
             for name, connection in connections.items():
-                db = database_on(connection)
+                db = Database(connection)
                 times[name] = listed(read, db, str(db.reads.runs(1)[0]["_id"]))
             figures["lists"][title] = {**times, "ratio": round(times["big"] / times["small"], 2)}
             say(f"{title:22}{times['big']:7.1f}{times['big'] / times['small']:12.2f}\n")
