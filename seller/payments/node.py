@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -49,7 +50,7 @@ class Call:
     method: str
     params: tuple[Any, ...] = ()
 
-    @property
+    @cached_property
     def key(self) -> str:
         return json.dumps([self.method, self.params])
 

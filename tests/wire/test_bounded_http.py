@@ -133,6 +133,15 @@ def test_one_error_for_whatever_a_server_does(serve: Callable[[Answer], str], ht
             http.request("GET", address)
 
 
+@pytest.mark.parametrize("text", ["plain", "Größe", "\xff"])
+def test_headers_of_one_name_are_joined_in_utf8_or_else_latin1(serve: Callable[[Answer], str], text: str) -> None:
+    value = text.encode("latin-1" if text == "\xff" else "utf-8")
+    url = serve(sends(b"HTTP/1.1 200 OK\r\nX-Word: " + value + b"\r\nx-word: b\r\nContent-Length: 0\r\n\r\n"))
+    with closing(BoundedHttp(STUCK_S)) as http:
+        headers = http.request("GET", url).headers
+    assert headers["x-word"] == f"{text}, b"
+
+
 def test_the_user_in_a_url_is_sent_as_a_header(http: BoundedHttp) -> None:
     heads: list[bytes] = []
 

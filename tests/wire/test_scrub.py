@@ -90,6 +90,7 @@ def test_a_part_is_known_wherever_it_begins(size: int, part: int) -> None:
     scrubber = Scrubber({secret: TOKEN})
     for start in range(size - part + 1):
         assert scrubber.scrub_words(f"1{secret[start : start + part]}2") == f"1{TOKEN}2"
+        assert scrubber.scrub_words(secret[start : start + part]) == TOKEN
         assert (text := f"1{secret[start : start + part - 1]}2") == scrubber.scrub_words(text)
 
 
