@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gpuagent.agent.approve import cancel
 from gpuagent.core.policy import Halt
 from gpuagent.panels.inbox import LABEL
 from tests.panels.conftest import Seat
@@ -36,7 +37,7 @@ def test_several_are_approved_each_at_its_amount_and_a_badge_counts_what_waits(
         assert "Not approved: nothing of run" in inbox.message.text
         await seat.sees(lambda: toggle.description == f"{LABEL} (2)")
         world.allow(halts=())
-        gpuagent("run", "cancel", runs[0].run_id, "--why", "done", "--by", "Grace")
+        cancel(runs[0].run_id, "Grace", "done", world.store, world.market.clock)  # on the inbox' clock
         await seat.sees(lambda: "Failed, not seen yet (1)" in inbox.rest.value)
         await seat.click(inbox.seen)
         await seat.sees(lambda: toggle.description == LABEL)
