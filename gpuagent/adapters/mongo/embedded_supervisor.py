@@ -61,7 +61,10 @@ class Supervisor:
             try:
                 self._run(last["port"] if last else _usual_port(self._home))
             except (MongodError, OSError) as error:
-                sys.exit(f"{COMPLAINT}{error}")  # on stderr, which is mongod.log
+                # On stderr, which is mongod.log, while the lock is held: who waits for its end reads the log then.
+                sys.stderr.write(f"{COMPLAINT}{error}\n")
+                sys.stderr.flush()
+                sys.exit(1)
             if ephemeral and self._unused.is_set():
                 shutil.rmtree(self._home)
 
