@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.cli import app
 from gpuagent.practice import stack
+from gpuagent.wire.recursion import LIFTED
 from tests.support import cdp_server, collecting
 from tests.support import report_history as seeded
 from tests.support.clock import ManualClock
@@ -57,6 +58,12 @@ def pytest_collection(session: pytest.Session) -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish() -> None:
+    """pytest removes the folders of earlier sessions by recursion, and some tests make folders of any depth."""
+    sys.setrecursionlimit(LIFTED)
 
 
 def pytest_report_header() -> str:
