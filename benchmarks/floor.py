@@ -13,8 +13,8 @@ from bson import Decimal128, ObjectId
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.write_concern import WriteConcern
 
+from gpuagent.adapters.mongo.connection import DURABLE
 from gpuagent.core.model import Authorization, Terms
 from gpuagent.core.terms import nonce
 from tests.support.world import World
@@ -23,7 +23,6 @@ LIFE_S = 3_000
 """Of its payments, which are signed beforehand: a seller takes none that lives for more than an hour."""
 
 
-DURABLE = WriteConcern(w="majority", j=True)
 RESERVED = ({"content": "chosen"}, {"content": "reserved"})
 AUTHORIZED, SETTLED = ({"content": "authorized"},), ({"content": "settled"},)
 LINES = tuple({"content": f"step {number} of 32"} for number in range(32))

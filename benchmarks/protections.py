@@ -17,11 +17,11 @@ from bson import ObjectId
 from pymongo import MongoClient, monitoring
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.write_concern import WriteConcern
 
-from benchmarks.floor import DURABLE, Books
+from benchmarks.floor import Books
 from benchmarks.lifecycle import QUICK_JOBS, agent_lifecycle
 from benchmarks.processes import Processes, machine, processes
+from gpuagent.adapters.mongo.connection import DURABLE
 from gpuagent.adapters.mongo.schema import VALIDATORS
 from gpuagent.adapters.mongo.setup import ensure_schema
 from gpuagent.core.money import UNIT
@@ -119,31 +119,29 @@ def play(database: Database[Document], recording: Recording) -> None:
 
 def copy_of(client: MongoClient[Document], name: str, recording: Recording) -> Database[Document]:
     """A database with the schema, and what the recording's commands find."""
-    database = client.get_database(name, write_concern=WriteConcern(w="majority", j=True))
+    database = client.get_database(name, write_concern=DURABLE)
     ensure_schema(database)
     for collection, documents in recording.copied.items():
         database[collection].insert_many(documents)
     return database
 
 
-def without_indexes(database: Database[Document]) -> Database[Document]:
+def without_indexes(database: Database[Document]) -> None:
     for collection in ("runs", "jobs", "payments", "observations"):
         for index in {*database[collection].index_information()} - {"_id_"} - NEEDED:
             database[collection].drop_index(index)
-    return database
 
 
-def without_validators(database: Database[Document]) -> Database[Document]:
+def without_validators(database: Database[Document]) -> None:
     for collection in VALIDATORS:
         database.command("collMod", collection, validator={})
-    return database
 
 
 def lives(client: MongoClient[Document], recording: Recording) -> dict[str, Callable[[], None]]:
     """What is played, by its title."""
     reads_away = recording.without_reads()
 
-    def of(name: str, played: Recording, *lack: Callable[[Database[Document]], Database[Document]]) -> Any:
+    def of(name: str, played: Recording, *lack: Callable[[Database[Document]], None]) -> Callable[[], None]:
         database = copy_of(client, name, recording)
         for take_away in lack:
             take_away(database)

@@ -171,7 +171,7 @@ def test_a_job_that_only_runs_is_given_up_after_twice_its_hours(world: World) ->
     ports = replace(world.ports, vendor_api=Chatty(world.ports.vendor_api, 0))
     assert isinstance(poll(run, "one", replace(ports, clock=StandingClock(ends_at))), JobProgressed)
     apart_s = ends_at + 1 - world.store.now()
-    turned = world.store.turned(lambda: world.market.clock.ahead_s + apart_s)
+    turned = replace(world.database, ahead=lambda: world.market.clock.ahead_s + apart_s).store
     event = poll(run, "one", replace(ports, clock=StandingClock(ends_at + 1), store=turned))
     assert isinstance(event, JobFinished)
     assert isinstance(event.outcome, Failed)

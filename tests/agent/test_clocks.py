@@ -44,7 +44,7 @@ def on_clocks(world: World, own: float = 0, database: float = 0, chain: float = 
     return replace(
         world.ports,
         clock=TurnableClock(at + own),
-        store=world.store.turned(lambda: at + database),
+        store=replace(world.database, ahead=lambda: at + database).store,
         chain=TurnedChain(world.chain, chain),
     )
 

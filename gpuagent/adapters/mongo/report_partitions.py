@@ -111,10 +111,8 @@ class MongoPartitions(MongoColumns):
 
     def answers_of(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:
         """Decisions that a planner charged for, in these runs."""
-        match = {
-            **answers_in_runs(scope, run_ids),
-            "runId": {"$in": list(map(ObjectId, run_ids))},
-        }  # far from each other
+        far_apart = {"runId": {"$in": list(map(ObjectId, run_ids))}}
+        match = {**answers_in_runs(scope, run_ids), **far_apart}
         return self._rows("observations", [{"$match": match}, {"$sort": {"timestamp": 1}}, {"$project": DECISION}])
 
     def jobs_of_runs(self, scope: ReportScope, run_ids: Sequence[str]) -> Iterator[Document]:

@@ -72,10 +72,6 @@ class MongoStore:
         self._unproven: Collection[str] = ()
         """The vendors that were not proven by what was read last."""
 
-    def turned(self, ahead: Callable[[], float]) -> "MongoStore":
-        """The same store, with the database's clock so many seconds ahead."""
-        return MongoStore(self.connection, ahead, self._monotonic)
-
     @deadlined
     def now(self) -> float:
         """The clock of the server that writes: every agent and approver has the same."""
