@@ -12,7 +12,7 @@ from gpuagent.core.model import RunStatus
 from gpuagent.practice import stack
 from gpuagent.schedule.result import read
 from gpuagent.schedule.run_name import run_id_of
-from tests.support.cron_machine import CronMachine
+from tests.support.cron_machine import CronMachine, midday_zone
 from tests.support.eventually import eventually
 from tests.support.market import Market
 from tests.support.notebook_path import NOTEBOOK_PATH
@@ -84,7 +84,8 @@ def test_the_cron_line_buys_once_and_then_has_nothing_to_do(world: World, tmp_pa
     """The line of deploy/cron in cron's own environment, twice: what ended is not executed again."""
     names = ("MONGODB_URI", "MONGODB_DB_NAME", "CHAIN_RPC_URL", "GPU_VENDOR_SECRET")
     variables = {name: value for name, value in world.environment.items() if name in names or name.startswith("X402_")}
-    file = "".join(f"{name}='{value}'\n" for name, value in {**variables, "GOAL": "Tune it", "BUDGET": "5"}.items())
+    variables |= {"GOAL": "Tune it", "BUDGET": "5", "TIMEZONE": midday_zone()}
+    file = "".join(f"{name}='{value}'\n" for name, value in variables.items())
     agent = f'#!/bin/sh\nPYTHONPATH={NOTEBOOK_PATH} exec {sys.executable} -m gpuagent.cli "$@"\n'
     machine = CronMachine(tmp_path, agent, file)
     for _ in range(2):

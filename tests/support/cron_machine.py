@@ -2,12 +2,19 @@
 
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.support.notebooks import DEADLINE_S, FOLDER
 
 CRON = FOLDER.parent / "deploy" / "cron"
 LINE = re.compile(r"^(?:[\d*/,-]+ ){5}(?P<user>\S+) (?P<command>.+)$", re.MULTILINE)
+
+
+def midday_zone() -> str:
+    """The IANA time zone in which it is noon: a day of it neither begins nor ends within a test."""
+    ahead = 12 - datetime.now(UTC).hour
+    return f"Etc/GMT{-ahead:+d}"  # these zones count hours west of Greenwich
 
 
 class CronMachine:
