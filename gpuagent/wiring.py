@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from gpuagent.adapters.mongo.store import MongoStore
     from gpuagent.adapters.wallets.source import KeySource
     from gpuagent.core.model import SealedKey, Token, Vendor
-    from gpuagent.core.ports import Clock, Discovery, FileStore, Messenger, Node, Planner, Ports, VendorApi, Wallet
+    from gpuagent.core.ports import Ports
+    from gpuagent.core.ports.alerts import Messenger
+    from gpuagent.core.ports.chain import Node
+    from gpuagent.core.ports.clock import Clock
+    from gpuagent.core.ports.discovery import Discovery
+    from gpuagent.core.ports.files import FileStore
+    from gpuagent.core.ports.planner import Planner
+    from gpuagent.core.ports.vendors import VendorApi
+    from gpuagent.core.ports.wallet import Wallet
     from gpuagent.settings import Settings
     from gpuagent.wire.bounded_http import BoundedHttp
 
@@ -285,7 +293,7 @@ def _vendor_client(environ: Mapping[str, str], files: "FileStore | None" = None)
     """
     from gpuagent.adapters.vendors.http import no_content
     from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
-    from gpuagent.core.ports import Depot
+    from gpuagent.core.ports.files import Depot
     from gpuagent.wire.egress import vendor_egress
 
     def content(sha256: str) -> bytes:

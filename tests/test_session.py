@@ -16,7 +16,7 @@ from gpuagent import quickstart
 from gpuagent.adapters.planners.registry import PlannerRegistry
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.cli.lab import LAB_CONFIG, lab_environment, notebooks_folder
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.errors import ConfigError, VendorError
 from gpuagent.practice import stack
 from gpuagent.practice.faults import FAULTS, JOBS_FAIL, fault_switches

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from gpuagent.agent.plan import plan
 from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Vendor
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport
 from gpuagent.fleet.worker import Worker

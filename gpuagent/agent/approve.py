@@ -5,7 +5,8 @@ from gpuagent.core import policy
 from gpuagent.core.events import Event, JobDropped, PurchaseApproved, RunCancelled, VendorReadmitted
 from gpuagent.core.model import Cause, Reserved, Run, RunStatus
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Clock, Runs
+from gpuagent.core.ports.clock import Clock
+from gpuagent.core.ports.store import Runs
 from gpuagent.core.text import check_signed
 from gpuagent.errors import BadInput
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuagent.agent.approve import approve
-from gpuagent.core.ports import Clock, Runs
+from gpuagent.core.ports.clock import Clock
+from gpuagent.core.ports.store import Runs
 from gpuagent.core.text import check_signed
 from gpuagent.errors import BadInput, IllegalTransition
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from gpuagent.core.archives import Archive, ArchiveState
 from gpuagent.core.policy import Policy
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 from gpuagent.errors import BadInput, FileStoreError
 
 LINE_MAX = 17_000_000

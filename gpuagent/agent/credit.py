@@ -6,7 +6,7 @@ saved, so that an agent which dies in between hears it again, and books it no se
 
 from gpuagent.core.credits import Credit, CreditClaim, bounded
 from gpuagent.core.model import Ordered, Run
-from gpuagent.core.ports import MoneyBack
+from gpuagent.core.ports.store import MoneyBack
 
 
 def note_credit(run: Run, job: Ordered, claim: CreditClaim, store: MoneyBack, now: float) -> None:

@@ -25,7 +25,7 @@ from gpuagent.core.listings import (
 )
 from gpuagent.core.model import Token, Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Discovery
+from gpuagent.core.ports.discovery import Discovery
 from gpuagent.errors import BadInput, ListUnavailable, VendorError, VendorUnauthorized
 
 PROBES_MAX = 20

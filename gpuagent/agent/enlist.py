@@ -16,7 +16,8 @@ from gpuagent.core.model import HOURS_MIN, OWN_PROTOCOL, Quote, Reserved, Settle
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
 from gpuagent.core.orders import order_text
-from gpuagent.core.ports import Discovery, VendorApi
+from gpuagent.core.ports.discovery import Discovery
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.rules import LIFE_MAX_S
 from gpuagent.core.terms import is_payee, problem, timeout_max_s
 from gpuagent.core.text import clean

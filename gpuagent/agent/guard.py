@@ -36,7 +36,8 @@ from gpuagent.core.model import Action, Authorization, Decision, Quote, Reserved
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import LOCAL
 from gpuagent.core.policy import Policy
-from gpuagent.core.ports import Head, Ports
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Head
 from gpuagent.core.terms import is_payee, payee_changed, unsigned_nonces
 from gpuagent.errors import (
     ChainMismatch,

@@ -50,7 +50,8 @@ from gpuagent.core.model import (
     Terms,
     Vendor,
 )
-from gpuagent.core.ports import Open, Outcome, Ports, Void
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Open, Outcome, Void
 from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gpuagent.core.policy import Policy
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 from gpuagent.core.retention import Holding, expired
 from gpuagent.errors import ConfigError
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from gpuagent.core.events import Event
 from gpuagent.core.model import Run
 from gpuagent.core.observations import observations_of
-from gpuagent.core.ports import Clock, Runs
+from gpuagent.core.ports.clock import Clock
+from gpuagent.core.ports.store import Runs
 from gpuagent.core.transitions import apply
 from gpuagent.errors import StaleRun
 

@@ -24,7 +24,8 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Footing, Ports
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.store import Footing
 from gpuagent.core.workload import Source, Workload
 from gpuagent.errors import BadInput, ClocksDiffer, PolicyRefused, WalletUnfunded
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from gpuagent.core.dialects import DIALECTS, orders
 from gpuagent.core.listings import Declaration, Listing, UnpaidAnswer, payable
 from gpuagent.core.model import OWN_PROTOCOL, Settles, Token
-from gpuagent.core.ports import Discovery
+from gpuagent.core.ports.discovery import Discovery
 from gpuagent.errors import BadInput, OfferInvalid, Refused
 
 

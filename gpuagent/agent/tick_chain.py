@@ -11,7 +11,8 @@ from math import ceil
 
 from gpuagent.agent.readings import is_fresh
 from gpuagent.core.model import Authorization, Settlement
-from gpuagent.core.ports import Chain, Clock, Gas, Head, Open, Outcome
+from gpuagent.core.ports.chain import Chain, Gas, Head, Open, Outcome
+from gpuagent.core.ports.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

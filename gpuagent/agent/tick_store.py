@@ -12,7 +12,8 @@ from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import Authorized, Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import Clock, Footing, Standing, Store, TrackRecord
+from gpuagent.core.ports.clock import Clock
+from gpuagent.core.ports.store import Footing, Standing, Store, TrackRecord
 from gpuagent.core.records import Refund
 from gpuagent.errors import UnknownRun
 

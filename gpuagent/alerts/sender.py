@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from gpuagent.alerts.delivery import DeliverySettings
 from gpuagent.alerts.links import link_to
 from gpuagent.core.alerts import Claimed, Message
-from gpuagent.core.ports import Messenger, Outbox
+from gpuagent.core.ports.alerts import Messenger, Outbox
 
 AGAIN = "Sent again, for a sender ended before it could note this: you may have it already."
 OVER = "the request has ended"

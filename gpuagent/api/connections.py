@@ -9,7 +9,7 @@ from fastapi import Depends
 from fastapi.requests import HTTPConnection
 
 from gpuagent import settings, wiring
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 
 
 class Connections:

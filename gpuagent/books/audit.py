@@ -8,7 +8,7 @@ from gpuagent.books.findings import remedy
 from gpuagent.core import budget
 from gpuagent.core.model import Authorized, Job, Ledger, Reserved, Run, Settled, Settlement, Token, Voided
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Chain, Open, Void
+from gpuagent.core.ports.chain import Chain, Open, Void
 from gpuagent.core.terms import unsigned_nonces
 from gpuagent.errors import ChainMismatch
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from gpuagent.core.ports import Node
+from gpuagent.core.ports.chain import Node
 from gpuagent.core.records import Block, Incoming, Ledgers, Payment, Refund
 from gpuagent.core.refunds import matches
 from gpuagent.errors import ChainError

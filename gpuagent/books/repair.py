@@ -22,7 +22,9 @@ from gpuagent.core.model import (
     Settlement,
 )
 from gpuagent.core.observations import observations_of
-from gpuagent.core.ports import Clock, Node, Outcome, Store, Void
+from gpuagent.core.ports.chain import Node, Outcome, Void
+from gpuagent.core.ports.clock import Clock
+from gpuagent.core.ports.store import Store
 from gpuagent.core.records import Incoming, Ledgers
 from gpuagent.core.refunds import objection, refund_of
 from gpuagent.core.terms import nonce

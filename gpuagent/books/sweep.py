@@ -26,7 +26,7 @@ from gpuagent.books.incoming import incoming_books, read_received
 from gpuagent.core.blocks import first_block_at
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Node, Open
+from gpuagent.core.ports.chain import Node, Open
 from gpuagent.core.records import Block, Ledgers, PayerRecord, Payment, PaymentStatus, Reservation, RunRecord, Spent
 from gpuagent.core.terms import derived_job_id, nonce
 from gpuagent.errors import ChainError, ChainMismatch

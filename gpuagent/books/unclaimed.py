@@ -10,7 +10,7 @@ from gpuagent.core.events import PaymentAdopted, PaymentVoided
 from gpuagent.core.model import Authorization, Run, Transfer
 from gpuagent.core.money import show_usd
 from gpuagent.core.observations import observations_of
-from gpuagent.core.ports import Open, Void
+from gpuagent.core.ports.chain import Open, Void
 from gpuagent.core.records import PayerRecord, Spent
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, BudgetExceeded, StaleRun

@@ -9,7 +9,7 @@ from gpuagent.books.repair import Sources
 from gpuagent.books.unclaimed import book, moved_instead, undecided
 from gpuagent.core.events import PaymentAdopted, PaymentVoided
 from gpuagent.core.model import Authorized, Reserved, Run, Settlement
-from gpuagent.core.ports import Void
+from gpuagent.core.ports.chain import Void
 from gpuagent.core.text import check_signed
 from gpuagent.errors import BadInput, ChainMismatch
 

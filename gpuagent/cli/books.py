@@ -10,7 +10,7 @@ from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
     from gpuagent.books.repair import Sources
-    from gpuagent.core.ports import Node
+    from gpuagent.core.ports.chain import Node
     from gpuagent.wiring import Database
 
 

@@ -11,7 +11,7 @@ import typer
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
-    from gpuagent.core.ports import Planner
+    from gpuagent.core.ports.planner import Planner
     from gpuagent.planbench.answers import PlannerClient
     from gpuagent.planbench.compare import CostEstimate, OnProgress
 

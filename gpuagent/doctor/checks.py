@@ -17,14 +17,15 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import CANCEL_GAS, Clock
+from gpuagent.core.ports.chain import CANCEL_GAS
+from gpuagent.core.ports.clock import Clock
 from gpuagent.core.terms import is_payee
 from gpuagent.doctor import conformance
 from gpuagent.errors import ConfigError, GpuAgentError, StoreError
 from gpuagent.settings import Settings
 
 if TYPE_CHECKING:
-    from gpuagent.core.ports import Node
+    from gpuagent.core.ports.chain import Node
     from gpuagent.wiring import Database
 
 MONGODB_DRIFT_MAX_S = 10.0

@@ -8,7 +8,7 @@ from gpuagent.core.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
 from gpuagent.core.orders import job_params, order_text
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.terms import problem
 from gpuagent.core.workload import Workload
 from gpuagent.doctor.probe import ConformanceResult, Probe

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from gpuagent import settings, wiring
 from gpuagent.core.networks import BASE, LOCAL
-from gpuagent.core.ports import Clock, Limits
+from gpuagent.core.ports.chain import Limits
+from gpuagent.core.ports.clock import Clock
 from gpuagent.doctor import checks
 from gpuagent.doctor.checks import Check, Installation, Status
 from gpuagent.errors import ConfigError, GpuAgentError

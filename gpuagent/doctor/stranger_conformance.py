@@ -6,7 +6,8 @@ from gpuagent.agent.enlist import Wishes, declared_vendor, examined
 from gpuagent.agent.stranger import probed_declaration
 from gpuagent.core.model import Quote, Reserved, Token, Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Discovery, VendorApi
+from gpuagent.core.ports.discovery import Discovery
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.doctor.probe import ConformanceResult, Probe
 from gpuagent.doctor.promises import PROMISES
 from gpuagent.errors import BadInput, GpuAgentError, Refused, VendorError

@@ -13,7 +13,7 @@ from typing import Any
 
 from gpuagent.core.model import Quote, Reserved
 from gpuagent.core.orders import ACCEPTS, CANCEL, FILES, WORKLOAD, job_params, order_text
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.work import FileEntry
 from gpuagent.core.workload import GPU, Workload
 from gpuagent.doctor.probe import ConformanceResult, Probe

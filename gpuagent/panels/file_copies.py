@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuagent.core.content import proven
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 from gpuagent.core.units import show_size
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.html import Html, el

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from gpuagent.core.context import Context
 from gpuagent.core.money import parse_usd, show_usd
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.core.status import planner_label
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, PlannerError
 from gpuagent.planbench.answer_cache import AnswerCache

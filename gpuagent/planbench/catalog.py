@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.errors import BadInput
 from gpuagent.planbench.answers import Priced
 from gpuagent.planbench.baselines import BASELINES

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gpuagent.core.model import Run
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.choices import Choice
 from gpuagent.planbench.paper.run import play_several

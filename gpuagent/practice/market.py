@@ -10,7 +10,7 @@ import httpx
 
 from gpuagent import settings, wiring
 from gpuagent.core.model import Vendor
-from gpuagent.core.ports import Clock
+from gpuagent.core.ports.clock import Clock
 from gpuagent.errors import ChainError, VendorError
 from gpuagent.planbench.end_to_end import LiveScenario
 from gpuagent.planbench.scenarios import Market

@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 from gpuagent.core.content import proven
 from gpuagent.core.paths import path_problem, twins
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 from gpuagent.errors import BadInput
 
 

@@ -29,7 +29,7 @@ from gpuagent.reports.stream import ExportStream
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
 if TYPE_CHECKING:
-    from gpuagent.core.ports import Node
+    from gpuagent.core.ports.chain import Node
     from gpuagent.settings import Settings
     from gpuagent.wiring import Database
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
-from gpuagent.core.ports import Clock
+from gpuagent.core.ports.clock import Clock
 from gpuagent.errors import BadInput
 
 STAMP = "%Y%m%dT%H%M%SZ"

@@ -9,7 +9,7 @@ from gpuagent.agent.execute import LOG_LINES_MAX, poll
 from gpuagent.core.events import JobFinished, JobProgressed
 from gpuagent.core.model import RunStatus, Settled
 from gpuagent.core.pace import Pace
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import Failed, JobEnding, JobReport, JobStatus, Owed, Underway
 from gpuagent.tick import step

@@ -9,7 +9,7 @@ import pytest
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.adapters.wallets.signing import CANCEL_COST_MAX, CANCEL_GAS
 from gpuagent.core.model import Settlement
-from gpuagent.core.ports import Gas, Void
+from gpuagent.core.ports.chain import Gas, Void
 from gpuagent.errors import ChainError, Refused
 from tests.support.other_payer import OtherPayer
 from tests.support.world import World

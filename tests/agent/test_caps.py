@@ -18,7 +18,7 @@ from gpuagent.core.events import PaymentAuthorized
 from gpuagent.core.model import Authorized, Cause, Quote, Reserved, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import UNIT
 from gpuagent.core.policy import EVERY_WALLET, Halt, Usage
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, PolicyRefused
 from gpuagent.tick import step

@@ -12,7 +12,8 @@ from gpuagent.agent.plan import plan
 from gpuagent.agent.start import Order, start
 from gpuagent.core.clocks import APART_MAX_S
 from gpuagent.core.money import UNIT
-from gpuagent.core.ports import Head, Ports
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Head
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, ClocksDiffer, PolicyRefused
 from gpuagent.tick import step, tick

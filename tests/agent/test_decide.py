@@ -15,7 +15,8 @@ from gpuagent.agent.market import Survey
 from gpuagent.core.context import Context, Thought
 from gpuagent.core.events import PlanAborted, PlannerCharged, PlanPostponed, VendorChosen
 from gpuagent.core.model import Action, Decision
-from gpuagent.core.ports import Planner, Ports
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.planner import Planner
 from gpuagent.core.transitions import apply
 from gpuagent.errors import ConfigError, IllegalTransition, PlannerError, WalletUnfunded
 from tests.support.factories import NOW, RUN, TOKEN, VENDOR, candidate, context, decision, quote

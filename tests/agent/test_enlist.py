@@ -9,7 +9,7 @@ import pytest
 from gpuagent.agent.enlist import Proposal, Wishes, check_new, check_recordable, declared_vendor, examined
 from gpuagent.core.listings import Declaration
 from gpuagent.core.networks import NOWHERE
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.errors import BadInput, Refused
 from tests.support.factories import ASSET, PAYEE, PAYER, TERMS, TOKEN, VENDOR
 from tests.support.fake_discovery import NewVendorApi, declaration

@@ -14,7 +14,7 @@ from gpuagent.agent.approve import cancel
 from gpuagent.agent.market import ADDRESS, survey
 from gpuagent.core.model import Authorization, Authorized, Cause, Quote, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.policy import EVERY_WALLET, Halt
-from gpuagent.core.ports import Chain, Gas, Outcome
+from gpuagent.core.ports.chain import Chain, Gas, Outcome
 from gpuagent.errors import BadInput, ChainError, PolicyRefused, VendorUnauthorized
 from gpuagent.tick import step, tick
 from tests.conftest import SafetyNote

@@ -33,7 +33,7 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.policy import Halt
-from gpuagent.core.ports import Void
+from gpuagent.core.ports.chain import Void
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import Completed, Failed, Fault, FileKind, JobEnding, JobReport, JobStatus, Underway

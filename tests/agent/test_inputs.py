@@ -16,7 +16,8 @@ from gpuagent.agent.inputs import keep_inputs
 from gpuagent.agent.start import Order, start
 from gpuagent.core.orders import order_files, order_text
 from gpuagent.core.policy import Policy
-from gpuagent.core.ports import FileStore, Ports
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.files import FileStore
 from gpuagent.core.workload import Source, Workload, from_canonical
 from gpuagent.errors import BadInput, ChainError, FileMissing
 from tests.support.world import World

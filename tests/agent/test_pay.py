@@ -7,7 +7,8 @@ import pytest
 from gpuagent.agent.approve import cancel
 from gpuagent.core.model import Authorized, Voided
 from gpuagent.core.pace import Pace
-from gpuagent.core.ports import Open, Ports
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Open
 from gpuagent.tick import step, tick
 from tests.conftest import SafetyNote
 from tests.support.counting_wallet import CountingWallet

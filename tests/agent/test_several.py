@@ -23,7 +23,7 @@ from gpuagent.core.indices import completed, has_completed, is_open, tries_max
 from gpuagent.core.model import COUNT_MAX, Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement, Vendor
 from gpuagent.core.orders import manifest_sha256, order_text
 from gpuagent.core.policy import Usage
-from gpuagent.core.ports import TrackRecord
+from gpuagent.core.ports.store import TrackRecord
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.transitions import next_steps
 from gpuagent.core.work import (

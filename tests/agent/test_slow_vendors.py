@@ -8,7 +8,9 @@ import pytest
 from gpuagent.core.model import Reserved, Run, Settled, Submitted, Vendor
 from gpuagent.core.pace import Pace
 from gpuagent.core.policy import Policy
-from gpuagent.core.ports import Open, Ports, Standing
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Open
+from gpuagent.core.ports.store import Standing
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import VendorError

@@ -16,7 +16,7 @@ from gpuagent.core.indices import tries, unbought
 from gpuagent.core.model import Job, Quote, Settled, Settlement, Vendor
 from gpuagent.core.orders import order_text
 from gpuagent.core.policy import NEW_VENDOR, PROVEN_AFTER, Policy, Refusal, Usage
-from gpuagent.core.ports import TrackRecord
+from gpuagent.core.ports.store import TrackRecord
 from gpuagent.core.resume import Remainder, remainder
 from gpuagent.core.work import Checkpoint, Failed
 from gpuagent.errors import VendorError

@@ -10,7 +10,7 @@ import pytest
 from gpuagent.agent.readings import READING_S
 from gpuagent.agent.tick_chain import TickChain
 from gpuagent.core.model import Authorization, Settled
-from gpuagent.core.ports import Head, Open, Outcome
+from gpuagent.core.ports.chain import Head, Open, Outcome
 from gpuagent.errors import WalletUnfunded
 from tests.support.factories import authorization
 from tests.support.world import World

@@ -9,7 +9,7 @@ from gpuagent.agent.readings import READING_S
 from gpuagent.agent.tick_store import TickStore
 from gpuagent.core.model import Run, Vendor
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import Standing, TrackRecord
+from gpuagent.core.ports.store import Standing, TrackRecord
 from gpuagent.core.transitions import apply
 from tests.support.factories import RUN, TOKEN, VENDOR
 from tests.support.run_states import vendor_chosen

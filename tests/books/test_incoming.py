@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from gpuagent.books.incoming import Received, incoming_books
 from gpuagent.core.credits import Credit, CreditKind
-from gpuagent.core.ports import Node
+from gpuagent.core.ports.chain import Node
 from gpuagent.core.records import Block, Incoming, Ledgers, Payment, PaymentStatus
 from tests.support.factories import PAYER, TOKEN, authorization
 

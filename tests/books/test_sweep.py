@@ -16,7 +16,7 @@ from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.sweep import activity_of
 from gpuagent.core.events import PaymentVoided
 from gpuagent.core.model import Authorized, Reserved, RunStatus, Token, Voided
-from gpuagent.core.ports import Node
+from gpuagent.core.ports.chain import Node
 from gpuagent.core.transitions import apply
 from gpuagent.errors import ChainError, RunDamaged, SearchUnfinished
 from gpuagent.tick import step

@@ -10,7 +10,7 @@ import pytest
 
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Challenge, Quote
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.doctor.conformance import check
 from gpuagent.doctor.probe import ConformanceResult
 from gpuagent.doctor.work_conformance import OFFERS, PARTS, REPEATS

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gpuagent.adapters.planners.stub import StubPlanner
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.planbench import report
 from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.baselines import BASELINES

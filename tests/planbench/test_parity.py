@@ -11,7 +11,7 @@ from click.testing import Result
 
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.core.indices import completed
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.errors import BadInput
 from gpuagent.planbench.baselines import BASELINES
 from gpuagent.planbench.end_to_end import LiveScenario

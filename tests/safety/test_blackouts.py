@@ -15,7 +15,8 @@ from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import last_server
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.core.model import Authorized, Observation, Reserved, Run, Settled
-from gpuagent.core.ports import Open, Store
+from gpuagent.core.ports.chain import Open
+from gpuagent.core.ports.store import Store
 from gpuagent.errors import StoreError
 from gpuagent.practice import stack
 from tests.support.attacks import FIRST, Observed, assert_signed, finishes, held_amount, relay

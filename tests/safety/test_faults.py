@@ -13,7 +13,7 @@ from gpuagent import settings, wiring
 from gpuagent.adapters.chain.agreeing import AgreeingChain
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.core.model import Authorized, Reserved, Run, Settled, Voided
-from gpuagent.core.ports import Chain
+from gpuagent.core.ports.chain import Chain
 from gpuagent.errors import ChainError, ChainMismatch, WalletUnfunded
 from gpuagent.tick import step, tick
 from tests.conftest import DATABASE

@@ -9,7 +9,8 @@ import pytest
 
 from gpuagent.agent.start import Order
 from gpuagent.core.model import Run, RunStatus
-from gpuagent.core.ports import Ports, Standing
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.store import Standing
 from gpuagent.core.workload import from_canonical
 from gpuagent.errors import BadInput, ChainError, ChainMismatch, RunFailed, StoreError, VendorError, WalletUnfunded
 from gpuagent.schedule.driver import GOAL, TickLimits, advance, make_order

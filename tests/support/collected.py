@@ -8,7 +8,7 @@ from typing import Any
 from bson import ObjectId
 
 from gpuagent.adapters.mongo.values import date
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 from gpuagent.wiring import Database
 from tests.support.factories import RUN
 from tests.support.run_states import STATES

@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 
 STARTED_AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 WORKLOAD = json.dumps({"name": "tiny-llm", "success": {"exit_code": 0, "metric": {"name": "loss", "at_most": "2.2"}}})

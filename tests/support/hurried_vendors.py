@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from gpuagent.core.model import Challenge, Quote, Reserved, Vendor
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from gpuagent.core.ports import VendorApi
+from gpuagent.core.ports.vendors import VendorApi
 
 
 class OddVendor:

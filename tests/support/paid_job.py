@@ -9,7 +9,10 @@ from gpuagent.agent.execute import claim, poll
 from gpuagent.core.events import Event
 from gpuagent.core.model import Authorized, Run, Settled, Submitted, Vendor
 from gpuagent.core.pace import Pace
-from gpuagent.core.ports import Chain, Ports, Store, Wallet
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Chain
+from gpuagent.core.ports.store import Store
+from gpuagent.core.ports.wallet import Wallet
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport, JobStatus, Owed, Work
 from tests.support.factories import TOKEN, VENDOR

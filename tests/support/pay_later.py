@@ -17,7 +17,7 @@ from gpuagent.core.model import (
     Terms,
     Vendor,
 )
-from gpuagent.core.ports import Gas, Head, Open, Outcome, Void
+from gpuagent.core.ports.chain import Gas, Head, Open, Outcome, Void
 from gpuagent.errors import ChainError, VendorError
 from tests.support.factories import PAYER, TOKEN
 from tests.support.workshop import Seller, Sellers, SoldJob, Workshop

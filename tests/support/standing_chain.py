@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpuagent.core.model import Authorization
-from gpuagent.core.ports import Chain, Head, Outcome
+from gpuagent.core.ports.chain import Chain, Head, Outcome
 
 
 @dataclass

@@ -31,7 +31,9 @@ from gpuagent.core.model import (
 from gpuagent.core.orders import manifest_sha256
 from gpuagent.core.pace import Pace
 from gpuagent.core.policy import Halt, Policy, Usage
-from gpuagent.core.ports import Footing, Gas, Head, Open, Outcome, Ports, Standing, TrackRecord
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Gas, Head, Open, Outcome
+from gpuagent.core.ports.store import Footing, Standing, TrackRecord
 from gpuagent.core.transitions import is_over
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
 from gpuagent.core.workload import Workload

@@ -21,7 +21,8 @@ from gpuagent.books.audit import Books, audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import UNIT
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import Ports, VendorApi
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.transitions import is_over
 from gpuagent.tick import tick
 from tests.support.clock import turned

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
-from gpuagent.core.ports import Gas, Head, Limits, Node, Open, Outcome, Void
+from gpuagent.core.ports.chain import Gas, Head, Limits, Node, Open, Outcome, Void
 from gpuagent.core.records import Block, Incoming, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 

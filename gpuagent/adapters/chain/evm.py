@@ -16,7 +16,7 @@ from gpuagent.adapters.chain.logs import Log, TokenLogs
 from gpuagent.adapters.chain.needs import at_hash, check_needs, check_token, measure, state_call, token_call
 from gpuagent.adapters.chain.settlements import UseSearch
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
-from gpuagent.core.ports import Gas, Head, Limits, Open, Outcome, Void
+from gpuagent.core.ports.chain import Gas, Head, Limits, Open, Outcome, Void
 from gpuagent.core.records import Block, Incoming, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 from gpuagent.wire.egress import Egress

@@ -11,7 +11,7 @@ from gpuagent.adapters.chain.json_rpc import Call, JsonRpc, NodeRefused
 from gpuagent.adapters.chain.logs import TokenLogs
 from gpuagent.core.model import Token
 from gpuagent.core.money import DECIMALS
-from gpuagent.core.ports import Limits
+from gpuagent.core.ports.chain import Limits
 from gpuagent.errors import ChainError
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE, DOMAIN_GETTERS, USED_TOPIC, domain_separator
 

@@ -13,7 +13,7 @@ from gpuagent.adapters.mongo.wallet_day import WalletDay
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Run
 from gpuagent.core.policy import Policy
-from gpuagent.core.ports import TrackRecord
+from gpuagent.core.ports.store import TrackRecord
 
 TOGETHER_MAX = 500
 """Vendors whose past jobs are read in one document, which has room for those of three times as many."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 
 
 class PlannerRegistry(Mapping[str, Planner]):

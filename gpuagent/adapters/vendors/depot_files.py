@@ -14,7 +14,7 @@ from gpuagent.adapters.vendors.no_files import NoFiles
 from gpuagent.adapters.vendors.wrapper import LIST, URL_MAX_S, life_s, needs_depot, url_list
 from gpuagent.core.model import NO_ACCESS, NO_ENVELOPE, Envelope, JobAccess, Quote, Reserved, Vendor
 from gpuagent.core.orders import CHECKPOINT, FILES
-from gpuagent.core.ports import Depot
+from gpuagent.core.ports.files import Depot
 from gpuagent.core.work import FileEntry, JobReport
 from gpuagent.errors import FileMissing, StoreError, VendorError
 from gpuagent.wire.bounded_http import is_encrypted_or_local

@@ -18,7 +18,8 @@ from gpuagent.core.model import (
     Submitted,
     Vendor,
 )
-from gpuagent.core.ports import Depot, VendorApi
+from gpuagent.core.ports.files import Depot
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.work import FileEntry, JobReport
 from gpuagent.errors import VendorError
 from gpuagent.wire.egress import Egress

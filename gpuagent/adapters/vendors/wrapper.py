@@ -15,7 +15,7 @@ from importlib.resources import files
 
 from gpuagent.adapters.vendors.shell_line import shell_line, workload_of
 from gpuagent.core.model import Quote
-from gpuagent.core.ports import Depot
+from gpuagent.core.ports.files import Depot
 from gpuagent.core.workload import METRICS, RESUME_VARIABLE, Workload
 
 SETS = "ab"

@@ -19,7 +19,7 @@ from rlp.exceptions import RLPException
 
 from gpuagent.adapters.wallets.signing import cancel_transaction, check_cancel, check_payment, domain_of
 from gpuagent.core.model import Authorization, Terms, Token
-from gpuagent.core.ports import Gas
+from gpuagent.core.ports.chain import Gas
 from gpuagent.errors import ConfigError, WalletError
 from gpuagent.wire.eip3009 import CANCEL_TYPES, cancel_message
 from gpuagent.wire.x402 import encode_payment, typed_data

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from gpuagent.core.model import Authorization, Terms, Token
-from gpuagent.core.ports import Gas
+from gpuagent.core.ports.chain import Gas
 from gpuagent.errors import Refused
 
 

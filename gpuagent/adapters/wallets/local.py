@@ -8,7 +8,7 @@ from eth_account.signers.local import LocalAccount
 
 from gpuagent.adapters.wallets.signing import cancel_transaction, check_cancel, check_payment, domain_of
 from gpuagent.core.model import Authorization, Terms, Token
-from gpuagent.core.ports import Gas
+from gpuagent.core.ports.chain import Gas
 from gpuagent.errors import ConfigError
 from gpuagent.wire.eip3009 import CANCEL_TYPES, cancel_message, domain_separator, transfer_hash
 from gpuagent.wire.x402 import encode_payment

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuagent.core.model import Authorization, Terms, Token
 from gpuagent.core.networks import V1_NETWORKS
-from gpuagent.core.ports import CANCEL_GAS, Gas
+from gpuagent.core.ports.chain import CANCEL_GAS, Gas
 from gpuagent.core.terms import repeats_facts
 from gpuagent.errors import Refused
 from gpuagent.wire.eip3009 import cancel_call

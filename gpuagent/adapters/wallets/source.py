@@ -15,7 +15,7 @@ from gpuagent.errors import ConfigError
 
 if TYPE_CHECKING:
     from gpuagent.adapters.wallets.cdp_client import CdpClient
-    from gpuagent.core.ports import Wallet
+    from gpuagent.core.ports.wallet import Wallet
 
 KEYS = ("X402_PRIVATE_KEY", "EVM_PRIVATE_KEY")
 PASSWORD, PASSWORD_FILE = PASSWORDS = ("X402_KEYSTORE_PASSWORD", "X402_KEYSTORE_PASSWORD_FILE")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gpuagent import settings, wiring
 from gpuagent.core.money import show_usd
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.errors import BadInput, ConfigError
 from gpuagent.planbench.answers import PlannerClient, Priced, SpendLimit, cache_for
 from gpuagent.planbench.catalog import check_prices, find_planner

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gpuagent.core.ports import Planner
+from gpuagent.core.ports.planner import Planner
 from gpuagent.errors import BadInput
 from gpuagent.planbench.answers import PlannerClient
 from gpuagent.planbench.bounds import OptimalPlanner, PriceRegimes

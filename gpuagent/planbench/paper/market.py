@@ -9,7 +9,9 @@ from typing import cast
 from gpuagent.core.indices import tries_max
 from gpuagent.core.model import NO_HEDGING, Hedging, Run
 from gpuagent.core.pace import Pace
-from gpuagent.core.ports import FileStore, Planner, Ports
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.files import FileStore
+from gpuagent.core.ports.planner import Planner
 from gpuagent.planbench.paper.payments import PAYER, TOKEN, PaperClock, PaperPayments
 from gpuagent.planbench.paper.store import RUN_ID, PaperStore
 from gpuagent.planbench.paper.vendors import PaperVendors

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gpuagent.core.model import Authorization, Settlement, Terms, Token
 from gpuagent.core.networks import LOCAL
-from gpuagent.core.ports import Gas, Head, Open, Outcome
+from gpuagent.core.ports.chain import Gas, Head, Open, Outcome
 from gpuagent.planbench.scenarios import Market
 
 PAYER, PAYEE, ASSET = ("0x" + digit * 40 for digit in "123")

@@ -8,7 +8,7 @@ from gpuagent.core.context import PastJob
 from gpuagent.core.credits import Credit
 from gpuagent.core.model import Observation, Run, Vendor
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import Footing, Standing, TrackRecord
+from gpuagent.core.ports.store import Footing, Standing, TrackRecord
 from gpuagent.core.records import Refund
 from gpuagent.errors import StaleRun, UnknownRun
 from gpuagent.planbench.paper.payments import ASSET, PAYEE, TOKEN, PaperClock

@@ -16,7 +16,7 @@ from gpuagent.reports.frames import TIME, Frame
 
 if TYPE_CHECKING:
     from gpuagent.books.sweep import Sweep
-    from gpuagent.core.ports import Node
+    from gpuagent.core.ports.chain import Node
 
 
 class Concern(StrEnum):

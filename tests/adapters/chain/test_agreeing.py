@@ -12,7 +12,7 @@ from gpuagent.adapters.chain.agreeing import AgreeingChain
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import Authorization, Settlement, Transfer
-from gpuagent.core.ports import Node, Open, Void
+from gpuagent.core.ports.chain import Node, Open, Void
 from gpuagent.core.records import Block, Incoming, Spent
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError
 from gpuagent.wire.eip3009 import AUTHORIZATION_STATE

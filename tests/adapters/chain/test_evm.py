@@ -9,7 +9,7 @@ import pytest
 
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.core.model import Settlement
-from gpuagent.core.ports import Open, Void
+from gpuagent.core.ports.chain import Open, Void
 from gpuagent.core.records import Spent
 from gpuagent.errors import ChainError, ChainMismatch
 from tests.support.factories import TOKEN, authorization

@@ -11,7 +11,7 @@ from gpuagent.adapters.chain.agreeing import AgreeingChain
 from gpuagent.adapters.chain.json_rpc import BATCH_MAX, NodeRefused
 from gpuagent.adapters.chain.settlements import QUERIES_MAX
 from gpuagent.core.model import Settlement
-from gpuagent.core.ports import Limits, Open, Void
+from gpuagent.core.ports.chain import Limits, Open, Void
 from gpuagent.errors import ChainError, ChainMismatch, SearchUnfinished
 from gpuagent.wire.eip3009 import CANCELED_TOPIC, USED_TOPIC
 from tests.conftest import SafetyNote

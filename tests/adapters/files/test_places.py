@@ -9,7 +9,7 @@ import pytest
 
 from gpuagent.adapters.files.places import URL_MAX
 from gpuagent.adapters.files.s3 import S3Store
-from gpuagent.core.ports import Depot, FileStore
+from gpuagent.core.ports.files import Depot, FileStore
 from gpuagent.errors import FileMissing
 from tests.support import s3_server
 from tests.support.memory_depot import MemoryDepot

@@ -19,7 +19,7 @@ from gpuagent.adapters.files.folder import FolderStore
 from gpuagent.adapters.files.gridfs import BUCKET, CHUNK, GridFsStore
 from gpuagent.adapters.files.s3 import PART, S3Store
 from gpuagent.adapters.mongo.setup import ensure_schema
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError, StoreError
 from tests.support import s3_server
 from tests.support.kill_points import killed_at

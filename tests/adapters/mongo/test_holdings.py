@@ -15,7 +15,7 @@ from gpuagent.adapters.files.folder import FolderStore
 from gpuagent.adapters.mongo.values import date
 from gpuagent.agent.retention import UPLOAD_S, YOUNG_S, FileSweep, sweep_files
 from gpuagent.core.policy import Policy
-from gpuagent.core.ports import FileStore
+from gpuagent.core.ports.files import FileStore
 from gpuagent.errors import ConfigError
 from tests.support.collected import put_content, run_with_files
 from tests.support.world import World

@@ -12,7 +12,7 @@ from gpuagent.agent.plan import plan
 from gpuagent.core.model import Run, Vendor
 from gpuagent.core.months import TAG, MonthBudget
 from gpuagent.core.policy import Policy, Usage
-from gpuagent.core.ports import TrackRecord
+from gpuagent.core.ports.store import TrackRecord
 from gpuagent.core.transitions import apply
 from tests.support.factories import RUN, TOKEN, VENDOR
 from tests.support.run_states import STATES

@@ -16,7 +16,7 @@ from eth_account.messages import encode_typed_data
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.wallets.cdp import CdpWallet, address_of
-from gpuagent.core.ports import Gas
+from gpuagent.core.ports.chain import Gas
 from gpuagent.errors import ConfigError, GpuAgentError, Refused, WalletError
 from tests.support.cdp_server import CdpServer, Fault, Keys, new_keys, running, with_high_s
 from tests.support.factories import TERMS, TOKEN, authorization

@@ -8,7 +8,7 @@ import pytest
 from gpuagent.adapters.wallets.cdp import _unsigned
 from gpuagent.adapters.wallets.cdp_policy import cdp_policy
 from gpuagent.adapters.wallets.signing import cancel_transaction
-from gpuagent.core.ports import Gas
+from gpuagent.core.ports.chain import Gas
 from gpuagent.wire.eip3009 import CANCEL_TYPES
 from gpuagent.wire.x402 import PAYMENT_TYPES
 from tests.support.cdp_policy_engine import allows

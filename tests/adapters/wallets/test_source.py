@@ -14,7 +14,7 @@ from gpuagent import settings, wiring
 from gpuagent.adapters.wallets import keystore
 from gpuagent.agent.approve import cancel
 from gpuagent.core.model import Authorized, Echo, RunStatus, Terms
-from gpuagent.core.ports import Gas, Void
+from gpuagent.core.ports.chain import Gas, Void
 from gpuagent.errors import ConfigError, Refused
 from tests.support.cdp_server import CdpServer
 from tests.support.clock import turned

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gpuagent.core.model import NO_ACCESS, Job, JobAccess, Reserved, Settled, Vendor
-from gpuagent.core.ports import FileStore, VendorApi
+from gpuagent.core.ports.files import FileStore
+from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.work import Collecting, Completed, Failed, FileEntry
 
 FILE_POINTS = (

@@ -18,7 +18,8 @@ from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.adapters.vendors.prism import PrismVendor
 from gpuagent.adapters.vendors.registry import Adapter, Parts, VendorRegistry
 from gpuagent.core.model import OWN_PROTOCOL, Observation, Run
-from gpuagent.core.ports import FileStore, Store
+from gpuagent.core.ports.files import FileStore
+from gpuagent.core.ports.store import Store
 from gpuagent.core.transitions import is_over
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError, StaleRun
 from gpuagent.tick import tick

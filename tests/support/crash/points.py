@@ -23,7 +23,11 @@ from gpuagent.core.model import (
     Terms,
     Vendor,
 )
-from gpuagent.core.ports import Chain, Gas, Ports, Store, VendorApi, Wallet
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import Chain, Gas
+from gpuagent.core.ports.store import Store
+from gpuagent.core.ports.vendors import VendorApi
+from gpuagent.core.ports.wallet import Wallet
 from gpuagent.core.work import Completed, Failed, Underway
 from tests.support.crash.file_points import DyingFileApi, DyingFiles, reached_after, reached_before
 
