@@ -21,7 +21,7 @@ from typing import Any
 from gpuagent.agent.start import Order, prepare
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.money import UNIT
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Collecting
 from gpuagent.core.workload import Workload
 from gpuagent.practice import stack

@@ -26,7 +26,7 @@ from benchmarks.parts import LIFECYCLES, parts
 from benchmarks.processes import Processes, machine, processes
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.money import UNIT
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.practice import stack
 from tests.support import factories
 from tests.support.factories import TERMS, TOKEN

@@ -24,7 +24,7 @@ from typing import Any
 from gpuagent import settings, wiring
 from gpuagent.agent.start import Order, start
 from gpuagent.core.money import UNIT
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.tick import tick
 from seller.runners import Limits, cgroup
 

@@ -15,35 +15,38 @@ from gpuagent.core import budget
 from gpuagent.core.events import (
     WORLDLY,
     AskingCutShort,
-    Authorize,
-    Claim,
-    Collect,
-    Deliver,
     Event,
-    Hedge,
     HedgeDeclined,
     HedgePostponed,
     JobClaimed,
     JobDropped,
     JobFinished,
-    Pay,
     PaymentAuthorized,
     PaymentSettled,
-    Plan,
     PlanAborted,
     PlannerCharged,
     PlanPostponed,
-    Poll,
-    Step,
-    Stop,
-    Supersede,
     VendorChosen,
 )
 from gpuagent.core.model import Cause, Run
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports import Ports
+from gpuagent.core.steps import (
+    Authorize,
+    Claim,
+    Collect,
+    Deliver,
+    Hedge,
+    Pay,
+    Plan,
+    Poll,
+    Step,
+    Stop,
+    Supersede,
+    next_steps,
+)
 from gpuagent.core.terms import unsigned_nonces
-from gpuagent.core.transitions import apply, next_steps
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import Failed, JobEnding
 from gpuagent.errors import (
     ChainError,

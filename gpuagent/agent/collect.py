@@ -23,8 +23,8 @@ from gpuagent.core.model import Ordered, Run
 from gpuagent.core.orders import secret_names
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import read_fraction
+from gpuagent.core.run_state import find_job
 from gpuagent.core.text import clean
-from gpuagent.core.transitions import find_job
 from gpuagent.core.verdict import ending_of, success_problem
 from gpuagent.core.work import (
     Checkpoint,

@@ -8,7 +8,7 @@ from gpuagent.core.events import Event, InputsDelivered, JobDropped, StepTakenUp
 from gpuagent.core.model import Cause, Reserved, Run, Vendor
 from gpuagent.core.orders import sent_files
 from gpuagent.core.ports import Ports
-from gpuagent.core.transitions import find_job
+from gpuagent.core.run_state import find_job
 from gpuagent.core.work import FileEntry
 from gpuagent.errors import (
     FileMissing,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gpuagent.core.model import Run
 from gpuagent.core.pace import Pace
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.errors import RETRYABLE, ChainMismatch, GpuAgentError
 
 

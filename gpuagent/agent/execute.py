@@ -26,8 +26,8 @@ from gpuagent.core.model import Ordered, Run, Settled, Submitted
 from gpuagent.core.orders import CREDIT, secret_names
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
+from gpuagent.core.run_state import find_job
 from gpuagent.core.text import clean
-from gpuagent.core.transitions import find_job
 from gpuagent.core.work import (
     CheckpointOffer,
     Collecting,

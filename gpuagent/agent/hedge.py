@@ -23,8 +23,8 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.outlay import leaves_rest
 from gpuagent.core.ports import Ports
 from gpuagent.core.record_size import too_large
+from gpuagent.core.run_state import find_job
 from gpuagent.core.terms import next_job_id
-from gpuagent.core.transitions import find_job
 from gpuagent.core.verdict import hopeless
 from gpuagent.errors import ClocksDiffer, Explained, Refused, VendorError
 

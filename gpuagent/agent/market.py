@@ -22,8 +22,8 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.outlay import Supply, may_be_proven, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import remainder, rest_hours
+from gpuagent.core.run_state import lasting_holds
 from gpuagent.core.text import clean
-from gpuagent.core.transitions import lasting_holds
 from gpuagent.errors import PayeeChanged, PolicyRefused, VendorError
 
 NAME_MAX, PROBLEM_MAX = 80, 300

@@ -52,9 +52,9 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.chain import Open, Outcome, Void
+from gpuagent.core.run_state import find_job
 from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
-from gpuagent.core.transitions import find_job
 from gpuagent.core.work import Completed, Failed, JobEnding, Work, failed_by_vendor
 from gpuagent.errors import (
     ChainError,

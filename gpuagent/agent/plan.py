@@ -15,8 +15,8 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.outlay import capacity, least_cost, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.record_size import too_large
+from gpuagent.core.run_state import has_open_job, lasting_holds
 from gpuagent.core.terms import next_job_id
-from gpuagent.core.transitions import has_open_job, lasting_holds
 from gpuagent.core.verdict import hopeless
 from gpuagent.errors import DecisionRefused
 

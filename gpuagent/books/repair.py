@@ -27,8 +27,9 @@ from gpuagent.core.ports.clock import Clock
 from gpuagent.core.ports.store import Store
 from gpuagent.core.records import Incoming, Ledgers
 from gpuagent.core.refunds import objection, refund_of
+from gpuagent.core.run_state import find_job
 from gpuagent.core.terms import nonce
-from gpuagent.core.transitions import apply, find_job
+from gpuagent.core.transitions import apply
 from gpuagent.errors import (
     ChainMismatch,
     DuplicateVendorJob,

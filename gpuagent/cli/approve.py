@@ -62,7 +62,7 @@ def run_readmit(
 def run_cancel(run_id: RunId, why: Why, by: By = "", as_json: AsJson = False) -> None:
     """End the run: nothing more is signed. The next tick cancels on chain what is out, where that still helps."""
     from gpuagent.agent.approve import cancel
-    from gpuagent.core.transitions import is_over
+    from gpuagent.core.steps import is_over
     from gpuagent.wiring import system_clock
 
     with errors_explained(), open_database() as db:

@@ -73,7 +73,7 @@ def run_logs(
 ) -> None:
     """Show what the run's jobs printed, as far as their vendors sent it."""
     from gpuagent.core.pace import Pace
-    from gpuagent.core.transitions import is_over
+    from gpuagent.core.steps import is_over
 
     printed: set[str] = set()
     with errors_explained(), open_database() as db:

@@ -1,4 +1,7 @@
-"""Steps, which are due, and events, which happened. Plain values: transitions.py relates them."""
+"""Events: what happened in a run. Plain values; transitions.py says how each of them changes the run.
+
+`at` is the agent's clock, Unix seconds.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,77 +17,6 @@ from gpuagent.core.model import (
     Settlement,
 )
 from gpuagent.core.work import Checkpoint, CheckpointOffer, Collecting, Completed, Failed, JobFile
-
-# Steps
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Collect quotes, let the planner choose, reserve."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hedge:
-    """Buy the work of a late job once more, at another vendor: quotes, the planner's choice, a reservation."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver:
-    """Send the vendor the files that the job reads, before it is paid: a share of them a tick."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Authorize:
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pay:
-    """Ask the chain; while it says open, send the stored authorization."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Paid, but no vendor job id yet: ask for it with the same bytes."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Collect:
-    """Fetch and prove files of the job: a share of them a tick."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Say to the vendor, once, that the job is not needed any more."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Supersede:
-    """Follow the job no further: one that it hedges, or that hedges it, completed first."""
-
-    job_id: str
-
-
-Step = Plan | Hedge | Deliver | Authorize | Pay | Claim | Poll | Collect | Stop | Supersede
-
-# Events. `at` is the agent's clock, Unix seconds.
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.money import show_usd
-from gpuagent.core.transitions import apply, find_job, is_noted
+from gpuagent.core.run_state import find_job
+from gpuagent.core.transitions import apply, is_noted
 from gpuagent.core.units import show_size
 from gpuagent.core.work import Completed, Failed, FileKind, JobEnding, JobFile, Underway
 

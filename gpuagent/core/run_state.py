@@ -1,7 +1,9 @@
-"""What the state of a run and of its jobs says by itself, whatever may become of them (transitions.py). Pure."""
+"""Questions that the state of a run and of its jobs answers by itself: phase, open jobs, held amounts. Pure."""
 
+from gpuagent.core.indices import is_open
 from gpuagent.core.model import Authorized, Job, Ordered, Phase, Reserved, Run, RunStatus, Settled
 from gpuagent.core.work import Collecting, Failed, JobEnding, Owed, Underway
+from gpuagent.errors import IllegalTransition
 
 
 def phase(run: Run) -> Phase:
@@ -27,3 +29,20 @@ def ends_its_vendor(job: Job, vendor_id: str) -> bool:
         ):
             return job.quote.vendor_id == vendor_id
     return False
+
+
+def lasting_holds(run: Run) -> tuple[Authorized, ...]:
+    """The jobs whose work has failed and whose payment the chain may still let through: their amounts stay held."""
+    return tuple(job for job in run.jobs if isinstance(job, Authorized) and isinstance(job.work, Failed))
+
+
+def has_open_job(run: Run) -> bool:
+    return any(map(is_open, run.jobs))
+
+
+def find_job(run: Run, job_id: str) -> Job:
+    """The job with this id. Raises IllegalTransition when the run has none."""
+    for job in run.jobs:
+        if job.job_id == job_id:
+            return job
+    raise IllegalTransition(f"run {run.run_id} has no job {job_id}")

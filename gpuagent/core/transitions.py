@@ -1,4 +1,4 @@
-"""The state machine, pure. next_steps() names the steps that are due; apply() makes what an event changes.
+"""The state machine, pure: apply() is the run after an event. Which steps are due, says steps.py.
 
 Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
@@ -25,42 +25,31 @@ from gpuagent.core.adoption import adopted
 from gpuagent.core.events import (
     NEWS,
     AskingCutShort,
-    Authorize,
-    Claim,
-    Collect,
-    Deliver,
     Event,
-    Hedge,
     HedgeDeclined,
     HedgePostponed,
     InputsDelivered,
     JobDropped,
     JobFinished,
     JobProgressed,
-    Pay,
     PaymentAdopted,
     PaymentAuthorized,
     PaymentSettled,
     PaymentUnresolved,
     PaymentUnwanted,
     PaymentVoided,
-    Plan,
     PlanAborted,
     PlannerCharged,
     PlanPostponed,
-    Poll,
     PurchaseApproved,
     RunCancelled,
-    Step,
     StepPostponed,
     StepTakenUp,
-    Stop,
-    Supersede,
     VendorChosen,
     VendorReadmitted,
 )
-from gpuagent.core.hedging import hedge_problem, next_late, winner
-from gpuagent.core.indices import is_open, missing, next_index, slots_used, spare_tries, unbought
+from gpuagent.core.hedging import hedge_problem
+from gpuagent.core.indices import is_open, missing, unbought
 from gpuagent.core.model import (
     Authorized,
     Cause,
@@ -72,9 +61,8 @@ from gpuagent.core.model import (
     Settled,
     Voided,
 )
-from gpuagent.core.orders import CANCEL, has_inputs
-from gpuagent.core.run_state import ends_its_vendor
-from gpuagent.core.verdict import blamed, excused, is_enough
+from gpuagent.core.run_state import ends_its_vendor, find_job, has_open_job
+from gpuagent.core.verdict import blamed, excused
 from gpuagent.core.work import (
     Collecting,
     Completed,
@@ -90,99 +78,6 @@ from gpuagent.errors import IllegalTransition
 
 NOTES_MAX = 1_000
 """Notes of a job's news: a vendor that changes its word with every answer is heard no further, but for the end."""
-
-
-def next_steps(run: Run, now: float) -> tuple[Step, ...]:
-    """The steps that are due at `now` (Unix seconds): one per open job, then planning, then the hedge of a late job.
-    Empty: wait, or all is over.
-
-    What is signed comes first, as a vendor that is slow to tell of its job must not delay it; new signatures come last,
-    as news of a job may make them unneeded. A run that has ended still follows the authorizations that are out: their
-    money is not decided.
-    """
-    running = run.status is RunStatus.RUNNING
-    first = next((place for place, job in enumerate(run.jobs) if job.job_id == run.ask_first), 0)
-    in_turn = (*run.jobs[first:], *run.jobs[:first])
-    steps = [step for job in in_turn for step in _steps_for(run, job, now)]
-    steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)
-    if running and now >= run.wait_until and _may_begin(run):
-        steps.append(Plan())
-    if running and (late := next_late(run, now)):
-        steps.append(Hedge(late.job_id))
-    return tuple(steps)
-
-
-def _may_begin(run: Run) -> bool:
-    """Whether a further job may be begun beside those that are open."""
-    if run.count > 1 and not _has_spare_tries(run):
-        return False
-    open_jobs = sum(map(is_open, run.jobs))
-    return slots_used(run) < run.jobs_open_max and next_index(run) is not None and not is_enough(run, open_jobs)
-
-
-def _has_spare_tries(run: Run) -> bool:
-    """Whether the tries suffice though nobody answers the requests that are open: each would be made once more."""
-    has_requests = any(isinstance(job, Reserved) and job.unapproved for job in run.jobs)
-    return not has_requests or spare_tries(run) > 0
-
-
-def _steps_for(run: Run, job: Job, now: float) -> tuple[Step, ...]:
-    beaten = winner(run, job) is not None
-    required = run.status is RunStatus.RUNNING and not beaten
-    step = _step_for(job, required, beaten, now)
-    payment = (Pay(job.job_id),) if isinstance(job, Authorized) else ()
-    offered = required and isinstance(job, Ordered) and isinstance(job.work, Underway) and job.work.offer
-    return (*payment, *((step,) if step else ()), *((Collect(job.job_id),) if offered else ()))
-
-
-def _step_for(job: Job, required: bool, beaten: bool, now: float) -> Step | None:
-    match job:
-        case Reserved(approval=approval):
-            if job.unapproved and approval is not None and now < approval.expires_at:
-                return None
-            return Authorize(job.job_id) if job.delivered or not has_inputs(job.quote.order) else Deliver(job.job_id)
-        case Authorized() | Settled():
-            return _step_for_work(job, required, beaten)
-    return None
-
-
-def _step_for_work(job: Ordered, required: bool, beaten: bool) -> Step | None:
-    match job.work:
-        case Owed() if required:
-            return Claim(job.job_id)
-        case Underway() if required:
-            return Poll(job.job_id)
-        case Collecting() if required:
-            return Collect(job.job_id)
-        case Underway(asked_to_stop=False) if CANCEL in job.quote.accepts:
-            return Stop(job.job_id)
-        case Owed() | Underway() | Collecting() if beaten:
-            return Supersede(job.job_id)
-    return None
-
-
-def lasting_holds(run: Run) -> tuple[Authorized, ...]:
-    """The jobs whose work has failed and whose payment the chain may still let through: their amounts stay held."""
-    return tuple(job for job in run.jobs if isinstance(job, Authorized) and isinstance(job.work, Failed))
-
-
-def has_open_job(run: Run) -> bool:
-    return any(map(is_open, run.jobs))
-
-
-def is_over(run: Run) -> bool:
-    """True when the run has ended, no money is undecided and no vendor is to be told: no step is due ever again."""
-    if run.status is RunStatus.RUNNING or budget.held(run):
-        return False
-    return not any(isinstance(step, Stop | Supersede) for job in run.jobs for step in _steps_for(run, job, now=0))
-
-
-def find_job(run: Run, job_id: str) -> Job:
-    """The job with this id. Raises IllegalTransition when the run has none."""
-    for job in run.jobs:
-        if job.job_id == job_id:
-            return job
-    raise IllegalTransition(f"run {run.run_id} has no job {job_id}")
 
 
 def apply(run: Run, event: Event) -> Run:

@@ -12,7 +12,7 @@ from threading import Thread
 
 from gpuagent import settings, wiring
 from gpuagent.core.run_state import phase
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.errors import ConfigError
 from gpuagent.fleet.worker import Leasing, Turn, Worker
 

@@ -17,7 +17,7 @@ from gpuagent.core import budget
 from gpuagent.core.indices import is_open
 from gpuagent.core.model import Run
 from gpuagent.core.ports import Ports
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.fleet.batch_lease import BatchLease
 from gpuagent.tick import tick

@@ -13,7 +13,7 @@ from gpuagent.agent.drive import drive
 from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.core.model import Run
 from gpuagent.core.run_state import phase
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.errors import GpuAgentError
 from gpuagent.panels.dry_run import dry_run_report
 from gpuagent.panels.kit.fields import button, row

@@ -18,7 +18,8 @@ from gpuagent.core.indices import tries_max
 from gpuagent.core.model import Action, Decision, Run, RunStatus, Vendor
 from gpuagent.core.money import usd
 from gpuagent.core.ports import Ports
-from gpuagent.core.transitions import has_open_job, is_over
+from gpuagent.core.run_state import has_open_job
+from gpuagent.core.steps import is_over
 from gpuagent.errors import BadInput
 from gpuagent.planbench.choices import Choice, recorded_choice, recorded_decisions
 from gpuagent.planbench.scenarios import EPOCH, UNKNOWN_RELIABILITY, Market, Seller

@@ -11,7 +11,7 @@ from gpuagent.books.audit import Books
 from gpuagent.core.model import Ledger, Run, RunStatus, Settled
 from gpuagent.core.money import show_usd
 from gpuagent.core.run_state import phase
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Failed
 from gpuagent.errors import BadInput, ChainMismatch, RunFailed
 from gpuagent.render.as_json import books_json

@@ -129,7 +129,7 @@ _SAME: Mapping[str, Callable[[str, Mapping[str, Any]], bool]] = {
 
 
 def _is_over(run: Mapping[str, Any]) -> bool:
-    """transitions.is_over() of a document."""
+    """steps.is_over() of a document."""
     return run["status"] != "running" and not run["held"].to_decimal()
 
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from gpuagent.agent.save import save_event
 from gpuagent.core import budget
-from gpuagent.core.events import Collect, RunCancelled
+from gpuagent.core.events import RunCancelled
 from gpuagent.core.model import RunStatus, Settled
 from gpuagent.core.pace import Pace
-from gpuagent.core.transitions import apply, is_over, next_steps
+from gpuagent.core.steps import Collect, is_over, next_steps
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, Fault, FileEntry, FileKind, JobEnding, JobReport, JobStatus
 from gpuagent.errors import VendorBusy, VendorError
 from gpuagent.tick import perform

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuagent.core import budget
-from gpuagent.core.events import Authorize, Deliver, Event, Step
+from gpuagent.core.events import Event
 from gpuagent.core.indices import completed, has_completed, is_open, tries_max
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.observations import observations_of
 from gpuagent.core.pace import Pace
-from gpuagent.core.transitions import apply, is_over, next_steps
+from gpuagent.core.steps import Authorize, Deliver, Step, is_over, next_steps
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, FileKind, JobReport, JobStatus
 from gpuagent.errors import ChainError, Refused, StaleRun, VendorError, WalletError
 from gpuagent.tick import perform

@@ -35,7 +35,7 @@ from gpuagent.core.model import (
 from gpuagent.core.policy import Halt
 from gpuagent.core.ports.chain import Void
 from gpuagent.core.resume import resumed_from
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Completed, Failed, Fault, FileKind, JobEnding, JobReport, JobStatus, Underway
 from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput, GpuAgentError, PolicyRefused, VendorError, VendorTokenMissing

@@ -8,7 +8,7 @@ from gpuagent.core import budget
 from gpuagent.core.hedging import unhedgeable
 from gpuagent.core.indices import has_completed, is_open, is_pair
 from gpuagent.core.model import Hedging, Run, RunStatus, Settled
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Failed, JobEnding, Underway
 from gpuagent.errors import GpuAgentError
 from tests.support.attacks import FIRST

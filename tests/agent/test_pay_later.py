@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 from gpuagent.agent.approve import cancel
 from gpuagent.core import budget
-from gpuagent.core.events import Event, JobClaimed, Step
+from gpuagent.core.events import Event, JobClaimed
 from gpuagent.core.model import JOBS_MAX, Authorized, Phase, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.run_state import phase
 from gpuagent.core.status import status_text
-from gpuagent.core.transitions import apply, is_over, next_steps
+from gpuagent.core.steps import Step, is_over, next_steps
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, JobEnding, JobReport, JobStatus, Underway
 from gpuagent.errors import ChainError, DuplicateVendorJob, Refused, StaleRun, VendorError, WalletError
 from gpuagent.tick import perform, tick

@@ -17,7 +17,7 @@ from gpuagent.agent.plan import WAITS_MAX, postponed
 from gpuagent.agent.start import Order, start
 from gpuagent.core.events import VendorChosen
 from gpuagent.core.model import Run, RunStatus, Settled
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.errors import BadInput, ConfigError, PlannerError
 from gpuagent.render.run import run_view
 from gpuagent.tick import tick

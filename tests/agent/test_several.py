@@ -18,14 +18,14 @@ from gpuagent.agent.prices import check_budget, prices
 from gpuagent.agent.start import Order, prepare
 from gpuagent.core import budget
 from gpuagent.core.context import Context, Thought
-from gpuagent.core.events import PaymentUnwanted, Plan
+from gpuagent.core.events import PaymentUnwanted
 from gpuagent.core.indices import completed, has_completed, is_open, tries_max
 from gpuagent.core.model import COUNT_MAX, Authorization, Authorized, Quote, Run, RunStatus, Settled, Settlement, Vendor
 from gpuagent.core.orders import manifest_sha256, order_text
 from gpuagent.core.policy import Usage
 from gpuagent.core.ports.store import TrackRecord
 from gpuagent.core.resume import resumed_from
-from gpuagent.core.transitions import next_steps
+from gpuagent.core.steps import Plan, next_steps
 from gpuagent.core.work import (
     CheckpointOffer,
     Completed,

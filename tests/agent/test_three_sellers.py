@@ -15,7 +15,7 @@ from gpuagent.adapters.files.s3 import S3Store
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.money import show_usd, usd
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.practice.delivery import Delivery, delivery_of, example_job
 from mock_vendor.stubs.serve import StubMarket
 from tests.conftest import SafetyNote

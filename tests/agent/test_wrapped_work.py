@@ -15,7 +15,7 @@ from gpuagent.adapters.files.s3 import S3Store
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.api.as_json import json_value
 from gpuagent.core.model import Authorized, Reserved, Run, RunStatus, Settled, Voided
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Completed, Failed
 from gpuagent.core.workload import Workload
 from mock_vendor.stubs.serve import StubMarket

@@ -22,7 +22,7 @@ from gpuagent.agent.pay import REORG_MARGIN
 from gpuagent.books.findings import Kind
 from gpuagent.cli import app
 from gpuagent.core.model import Transfer
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.practice import stack
 from gpuagent.wire.eip3009 import TRANSFER_TOPIC
 from tests.conftest import DATABASE, SafetyNote

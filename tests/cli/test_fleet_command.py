@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from tests.support.eventually import eventually
 from tests.support.scripted_server import ScriptedServer
 from tests.support.world import World

@@ -12,7 +12,6 @@ from gpuagent.core import budget
 from gpuagent.core.adoption import adopted
 from gpuagent.core.events import (
     Event,
-    Hedge,
     HedgeDeclined,
     HedgePostponed,
     JobDropped,
@@ -21,11 +20,7 @@ from gpuagent.core.events import (
     PaymentAdopted,
     PaymentSettled,
     PaymentVoided,
-    Plan,
-    Poll,
     RunCancelled,
-    Stop,
-    Supersede,
     VendorChosen,
 )
 from gpuagent.core.hedging import expected_s, hedge_problem, late_s, next_late, winner
@@ -33,7 +28,8 @@ from gpuagent.core.indices import completed, is_open, is_paid_elsewhere, is_pair
 from gpuagent.core.model import Approval, Authorized, Cause, Hedging, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.status import status_text
-from gpuagent.core.transitions import apply, is_over, next_steps
+from gpuagent.core.steps import Hedge, Plan, Poll, Stop, Supersede, is_over, next_steps
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import Collecting, Completed, Failed, Fault, JobEnding, Owed, Underway
 from gpuagent.errors import BudgetExceeded, IllegalTransition
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote

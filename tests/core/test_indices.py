@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from gpuagent.core import budget
 from gpuagent.core.events import (
-    Authorize,
     Event,
     JobClaimed,
     JobDropped,
@@ -17,14 +16,14 @@ from gpuagent.core.events import (
     PaymentAdopted,
     PaymentSettled,
     PaymentVoided,
-    Plan,
     VendorChosen,
 )
 from gpuagent.core.indices import completed, has_completed, is_open, missing, next_index, tries_left, tries_max
 from gpuagent.core.model import COUNT_MAX, Cause, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.observations import observations_of
 from gpuagent.core.status import status_text
-from gpuagent.core.transitions import apply, is_over, next_steps
+from gpuagent.core.steps import Authorize, Plan, is_over, next_steps
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, Fault
 from gpuagent.errors import BudgetExceeded, IllegalTransition
 from tests.support.factories import RUN, SETTLEMENT, authorization, decision, quote

@@ -8,11 +8,8 @@ from hypothesis import strategies as st
 
 from gpuagent.core import budget, policy
 from gpuagent.core.events import (
-    Authorize,
     CheckpointKept,
     CheckpointLost,
-    Claim,
-    Collect,
     CollectingBegan,
     CollectingHindered,
     Event,
@@ -25,17 +22,14 @@ from gpuagent.core.events import (
     JobProgressed,
     JobStopped,
     JobWentSilent,
-    Pay,
     PaymentAdopted,
     PaymentSettled,
     PaymentUnresolved,
     PaymentUnwanted,
     PaymentVoided,
-    Plan,
     PlanAborted,
     PlannerCharged,
     PlanPostponed,
-    Poll,
     PurchaseApproved,
     StepPostponed,
     StepTakenUp,
@@ -55,7 +49,8 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.observations import observations_of
 from gpuagent.core.run_state import phase
-from gpuagent.core.transitions import apply, is_over, next_steps
+from gpuagent.core.steps import Authorize, Claim, Collect, Pay, Plan, Poll, is_over, next_steps
+from gpuagent.core.transitions import apply
 from gpuagent.core.work import Collecting, Completed, Failed, FileKind, JobEnding, JobFile, Owed, Underway
 from gpuagent.core.work_transitions import next_work
 from gpuagent.errors import BudgetExceeded, IllegalTransition

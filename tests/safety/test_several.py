@@ -10,7 +10,7 @@ import pytest
 from gpuagent.core import budget
 from gpuagent.core.indices import has_completed
 from gpuagent.core.model import Run, RunStatus, Settled
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Failed, FileKind
 from gpuagent.core.workload import Workload
 from gpuagent.errors import GpuAgentError

@@ -12,7 +12,7 @@ from gpuagent.adapters.vendors.http import no_content
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.core.model import Authorized, Quote, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Failed
 from gpuagent.tick import step
 from mock_vendor.stubs.serve import StubMarket

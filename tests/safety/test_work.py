@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gpuagent.core.model import Job, Run, RunStatus, Settled
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Collecting, Completed, Failed, Fault, FileKind, Underway
 from gpuagent.core.workload import Workload
 from tests.conftest import SafetyNote

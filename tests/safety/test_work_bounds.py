@@ -18,7 +18,8 @@ from gpuagent.adapters.vendors.answers import read_report
 from gpuagent.core import budget
 from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.orders import manifest_sha256
-from gpuagent.core.transitions import NOTES_MAX, is_over
+from gpuagent.core.steps import is_over
+from gpuagent.core.transitions import NOTES_MAX
 from gpuagent.core.work import CheckpointOffer, Completed, Failed, FileEntry, FileKind, JobEnding, JobReport, JobStatus
 from gpuagent.errors import VendorBusy, VendorError
 from tests.conftest import SafetyNote

@@ -10,7 +10,7 @@ import pytest
 
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.pace import Pace
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Completed, Failed
 from gpuagent.practice import stack
 from gpuagent.wire.job_file import read_job_file

@@ -11,7 +11,7 @@ from gpuagent.agent import approve
 from gpuagent.core.model import Job, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import Failed, Underway
 from gpuagent.core.workload import Workload
 from gpuagent.tick import tick

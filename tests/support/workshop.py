@@ -34,7 +34,7 @@ from gpuagent.core.policy import Halt, Policy, Usage
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.chain import Gas, Head, Open, Outcome
 from gpuagent.core.ports.store import Footing, Standing, TrackRecord
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
 from gpuagent.core.workload import Workload
 from gpuagent.errors import StaleRun, VendorError

@@ -23,7 +23,7 @@ from gpuagent.core.money import UNIT
 from gpuagent.core.policy import Policy, Usage
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.vendors import VendorApi
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.tick import tick
 from tests.support.clock import turned
 from tests.support.market import Market

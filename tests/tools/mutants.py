@@ -401,7 +401,7 @@ MUTANTS = (
     ),
     Mutant(
         "what is out waits for a new signature",
-        "gpuagent/core/transitions.py",
+        "gpuagent/core/steps.py",
         "    steps.sort(key=lambda step: 0 if isinstance(step, Pay) else 2 if isinstance(step, Authorize) else 1)\n",
         "",
         "tests/core/test_transitions.py -k before_anything_is_signed",
@@ -2943,7 +2943,7 @@ MUTANTS = (
     ),
     Mutant(
         "slow vendors come before what is signed",
-        "gpuagent/core/transitions.py",
+        "gpuagent/core/steps.py",
         "0 if isinstance(step, Pay) else 2",
         "1 if isinstance(step, Pay) else 2",
         "tests/agent/test_slow_vendors.py -k held_up_for_a_bound",
@@ -3767,7 +3767,7 @@ MUTANTS = (
     ),
     Mutant(
         "a job that was beaten is followed as if it were needed",
-        "gpuagent/core/transitions.py",
+        "gpuagent/core/steps.py",
         "    required = run.status is RunStatus.RUNNING and not beaten",
         "    required = run.status is RunStatus.RUNNING",
         "tests/core/test_hedging.py -k first_to_complete",

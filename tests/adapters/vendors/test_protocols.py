@@ -11,7 +11,7 @@ import pytest
 from gpuagent.adapters.vendors.http import no_content
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.core.model import RunStatus, Voided
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.tick import step
 from mock_vendor.stubs.serve import StubMarket
 from tests.support.market import Market

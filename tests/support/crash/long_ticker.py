@@ -20,7 +20,7 @@ from gpuagent.adapters.vendors.registry import Adapter, Parts, VendorRegistry
 from gpuagent.core.model import OWN_PROTOCOL, Observation, Run
 from gpuagent.core.ports.files import FileStore
 from gpuagent.core.ports.store import Store
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.errors import ChainError, ChainMismatch, ConfigError, StaleRun
 from gpuagent.tick import tick
 from tests.support.clock import FileClock, turned

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from gpuagent.books.sweep import sweep
 from gpuagent.core.indices import has_completed
 from gpuagent.core.model import Job, Reserved, Run, RunStatus, Settled, Transfer
-from gpuagent.core.transitions import is_over
+from gpuagent.core.steps import is_over
 from gpuagent.errors import StoreError
 from tests.support.crash.file_points import FILE_POINTS
 from tests.support.crash.long_ticker import FLEET_SAVES, OVERTAKEN
