@@ -11,6 +11,7 @@ from gpuagent.agent.stranger import probed_declaration
 from gpuagent.core import gpus
 from gpuagent.core.belief import UNKNOWN
 from gpuagent.core.dialects import DIALECTS
+from gpuagent.core.job_secrets import is_own_variable
 from gpuagent.core.listings import VENDOR_ID, Declaration, origin
 from gpuagent.core.model import HOURS_MIN, OWN_PROTOCOL, Quote, Reserved, Settles, Token, Vendor
 from gpuagent.core.money import show_usd
@@ -21,7 +22,7 @@ from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.rules import LIFE_MAX_S
 from gpuagent.core.terms import is_payee, problem, timeout_max_s
 from gpuagent.core.text import clean
-from gpuagent.core.workload import Workload, is_own_variable
+from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput, OfferInvalid, Refused
 
 GOAL, HOURS = "price check", Decimal(1)

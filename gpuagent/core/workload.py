@@ -4,31 +4,40 @@ It is the job file as a value. Its canonical JSON, and the SHA-256 of that, are 
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import ROUND_CEILING, Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 
+from gpuagent.core.job_fields import (
+    GPU,
+    IMAGE,
+    Bytes,
+    FilePath,
+    FolderPath,
+    JobPart,
+    Name,
+    Seconds,
+    Sha256,
+    Text,
+    Variable,
+    integers_as_text,
+)
+from gpuagent.core.job_secrets import is_own_variable, looks_secret
 from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX
 from gpuagent.core.orders import COUNT_VARIABLE, INDEX_VARIABLE
-from gpuagent.core.paths import path_problem, twins
+from gpuagent.core.paths import twins
 from gpuagent.core.text import canonical
-from gpuagent.core.units import parse_duration, parse_size
 
 METRICS = "metrics.jsonl"
 """The file to which a job appends a metric as a line of JSON, such as {"step": 40, "loss": 2.1}."""
@@ -38,89 +47,12 @@ RESUME_VARIABLE = "GPUAGENT_RESUME"
 """The variable of a job that names the folder with the checkpoint to go on from; unset for a first start."""
 FILES_MAX = 1_000
 ENV_MAX = 200
-TEXT_MAX = 64_000
-"""Characters of a command or of setup."""
 OUTPUT_MAX = 64_000_000
 """Bytes of an output that names no limit of its own."""
 Source = Callable[[], Iterable[bytes]]
 """Opens the stream of one content. Raises BadInput, then and while it is read, where the content cannot be had."""
-_SECRET_NAME = re.compile(r"(?:^|_)(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)$", re.IGNORECASE)
-_SECRET_VALUE = re.compile(
-    r"(?:hf_|sk-|ghp_|gho_|github_pat_|glpat-|xox[abp]-|AKIA|ASIA|AIza)[\w-]{12,}|(?:0x)?[0-9a-fA-F]{64}|-----BEGIN .*",
-    re.DOTALL,
-)
 STORED = object()
 """The context in which a workload is validated that was ordered before."""
-_OWN_VARIABLE = re.compile(
-    r"(?:X402|CDP|MONGODB|GPUAGENT_API|GPU_VENDOR|PLANNER|FACILITATOR|CRON|CHAIN_RPC|ALERTS|CONSOLE|SELLER)_.*|EVM_PRIVATE_KEY",
-    re.IGNORECASE,
-)
-
-
-def is_own_variable(name: str) -> bool:
-    """Whether the agent keeps a variable for itself: keys that pay, passwords, tokens. No job gets it as a secret."""
-    return bool(_OWN_VARIABLE.fullmatch(name))
-
-
-def _path(text: str) -> str:
-    if problem := path_problem(text):
-        raise ValueError(f"{text!r} {problem}")
-    return text
-
-
-def _folder(text: str) -> str:
-    return _path(text.removesuffix("/"))
-
-
-def _seconds(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-def _bytes(value: Any) -> Any:
-    return parse_size(value) if isinstance(value, str) else value
-
-
-def _integers_as_text(env: Any) -> Any:
-    """YAML has {EPOCHS: 3} for {EPOCHS: "3"}. A float or a boolean is not taken: its text would be a guess."""
-    if not isinstance(env, Mapping):
-        return env
-    return {name: str(value) if type(value) is int else value for name, value in env.items()}
-
-
-NAME, VARIABLE, SHA256 = r"^[a-z0-9][a-z0-9._-]{0,62}$", r"^[A-Za-z_][A-Za-z0-9_]{0,63}$", r"^[0-9a-f]{64}$"
-GPU, IMAGE = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,31}(:[1-9][0-9]?)?$", r"^\S{0,512}$"
-FORMS = {
-    NAME: "is to be 1 to 63 small letters, digits, dots, dashes, and begin with a letter or digit",
-    VARIABLE: "is no name of a variable: letters, digits and _, and no digit first",
-    SHA256: "is no SHA-256: 64 hex digits in small letters",
-    GPU: "is no GPU: a type, and after a colon how many, such as A100:1",
-    IMAGE: "is no image: a name without blanks",
-}
-"""What each pattern asks for, in words."""
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
-Variable: TypeAlias = Annotated[str, StringConstraints(pattern=VARIABLE)]
-Sha256: TypeAlias = Annotated[str, StringConstraints(pattern=SHA256)]
-FilePath: TypeAlias = Annotated[str, AfterValidator(_path)]
-FolderPath: TypeAlias = Annotated[str, AfterValidator(_folder)]
-Seconds: TypeAlias = Annotated[
-    int,
-    BeforeValidator(_seconds),
-    Field(gt=0, le=30 * 86_400),
-    WithJsonSchema({"type": ["string", "integer"], "description": "a duration such as 2h or 1h30m, or seconds"}),
-]
-Bytes: TypeAlias = Annotated[
-    int,
-    BeforeValidator(_bytes),
-    Field(gt=0, le=10**15),
-    WithJsonSchema({"type": ["string", "integer"], "description": "a size such as 64MB or 1.5GiB, or bytes"}),
-]
-Text: TypeAlias = Annotated[str, StringConstraints(max_length=TEXT_MAX)]
-
-
-class JobPart(BaseModel):
-    """A part of the job file: immutable, and with no field that is not known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, ser_json_inf_nan="constants")
 
 
 class Resources(JobPart):
@@ -240,7 +172,7 @@ class Workload(JobPart):
     command: Text | Annotated[list[Text], Field(min_length=1, max_length=1_000)] = Field(
         description="a string is run by sh -c, a list is an argv"
     )
-    env: Annotated[dict[Variable, Text], BeforeValidator(_integers_as_text)] = Field(
+    env: Annotated[dict[Variable, Text], BeforeValidator(integers_as_text)] = Field(
         default_factory=dict, max_length=ENV_MAX
     )
     secrets: Annotated[list[Variable], Field(max_length=50)] = Field(
@@ -273,7 +205,7 @@ class Workload(JobPart):
     @classmethod
     def _no_secrets(cls, env: dict[str, str]) -> dict[str, str]:
         for name, value in env.items():
-            if value and (_SECRET_NAME.search(name) or _SECRET_VALUE.fullmatch(value.strip())):
+            if looks_secret(name, value):
                 raise ValueError(f"{name} looks like a secret, and env is stored and sent as it is: name it in secrets")
             if "\0" in value:
                 raise ValueError(f"{name} has a NUL character, which no variable can hold")

@@ -11,11 +11,12 @@ from hashlib import sha256
 from secrets import token_bytes, token_hex
 from typing import Any
 
+from gpuagent.core.job_fields import GPU
 from gpuagent.core.model import Quote, Reserved
 from gpuagent.core.orders import ACCEPTS, CANCEL, FILES, WORKLOAD, job_params, order_text
 from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.work import FileEntry
-from gpuagent.core.workload import GPU, Workload
+from gpuagent.core.workload import Workload
 from gpuagent.doctor.probe import ConformanceResult, Probe
 from gpuagent.errors import GpuAgentError
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from gpuagent.core.workload import FORMS, Workload
+from gpuagent.core.job_fields import FORMS
+from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput
 from gpuagent.wire.examples import root_of
 from gpuagent.wire.yaml_text import SIZE_MAX, YamlText, parse_yaml

@@ -1988,7 +1988,7 @@ MUTANTS = (
     ),
     Mutant(
         "a job file names the wallet's key among its secrets",
-        "gpuagent/core/workload.py",
+        "gpuagent/core/job_secrets.py",
         "    return bool(_OWN_VARIABLE.fullmatch(name))",
         "    return False",
         "tests/adapters/vendors/test_orders.py -k agents_own",
@@ -2618,7 +2618,7 @@ MUTANTS = (
     ),
     Mutant(
         "a job gets the password of an approver's page",
-        "gpuagent/core/workload.py",
+        "gpuagent/core/job_secrets.py",
         "|ALERTS|CONSOLE|SELLER)_.*",
         "|ALERTS|SELLER)_.*",
         "tests/core/test_workload.py -k users_password",
@@ -4027,7 +4027,7 @@ MUTANTS = (
     ),
     Mutant(
         "a job gets the secret that signs links",
-        "gpuagent/core/workload.py",
+        "gpuagent/core/job_secrets.py",
         "|CHAIN_RPC|ALERTS|",
         "|CHAIN_RPC|",
         "tests/agent/test_enlist.py -k no_token_goes_to_a_server_that_it_is_not_for",

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from gpuagent.core.job_secrets import is_own_variable
 from gpuagent.core.model import Authorized, Reserved, Settled
 from gpuagent.core.orders import ORDER_MAX, inline_files, job_params, secret_names
-from gpuagent.core.workload import is_own_variable
 from gpuagent.errors import FileMissing, JobSecretMissing, VendorError
 
 SECRET_VALUE_MAX = 64 * 1024

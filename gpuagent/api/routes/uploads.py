@@ -9,7 +9,7 @@ from gpuagent.api import schemas
 from gpuagent.api.auth import MayOperate
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import ProblemError, openapi_responses
-from gpuagent.core.workload import SHA256
+from gpuagent.core.job_fields import SHA256
 from gpuagent.errors import BadInput, FileAltered
 
 PUT_PROBLEMS = openapi_responses(401, 403, 405, 409, 413, 422, 503)
