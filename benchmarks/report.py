@@ -19,12 +19,12 @@ from typing import Any
 
 import pymongo
 
-from gpuagent import wiring
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.core.run_list import RunFilter
 from gpuagent.reports import exports
 from gpuagent.reports.report import ReportRequest, make_report
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
+from gpuagent.wiring.embedded import start_mongod
 from tests.support import big_history
 from tests.support.factories import TOKEN
 from tests.support.report_history import seconds
@@ -95,7 +95,7 @@ def main(count: int) -> None:
     say = sys.stdout.write
     figures: dict[str, Any] = {"runs": count, "python": platform.python_version(), "pymongo": pymongo.version}
     figures |= {"machine": platform.platform(), "cores": os.cpu_count(), "formats": {}, "lists": {}}
-    with wiring.start_mongod(None) as server:
+    with start_mongod(None) as server:
         connections = {name: Connection(server.uri, name) for name in ("big", "small")}
         for name, runs in (("big", count), ("small", SMALL)):
             big_history.write(connections[name].database, runs)

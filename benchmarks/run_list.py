@@ -8,11 +8,11 @@ import time
 from collections.abc import Mapping
 from statistics import median
 
-from gpuagent import wiring
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.core.run_list import RunFilter, RunPage, RunSort, SortField
 from gpuagent.errors import StoreError
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
+from gpuagent.wiring.embedded import start_mongod
 from tests.support import big_history
 
 ROUNDS, PAGE = 7, 25
@@ -40,7 +40,7 @@ def read(db: Database, where: RunFilter, sort: RunSort, before: str = "") -> tup
 
 
 def main(count: int) -> None:
-    with wiring.start_mongod(None) as server:
+    with start_mongod(None) as server:
         connection = Connection(server.uri, "lists")
         big_history.write(connection.database, count)
         db = Database(connection)

@@ -12,9 +12,12 @@ from gpuagent import settings, wiring
 from gpuagent.core.rights import OWNER, Right, Rights
 from gpuagent.practice import stack
 from gpuagent.practice.faults import FaultSwitches, fault_switches
+from gpuagent.wiring.database import open_database
+from gpuagent.wiring.embedded import announce_practice_database, practice_folder
+from gpuagent.wiring.vendors import record_vendors
 
 if TYPE_CHECKING:
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 SPEED = "600"
 """A paid hour at an embedded vendor takes six seconds: long enough to watch, short enough to wait for."""
@@ -53,15 +56,15 @@ def practice_stack(environ: Mapping[str, str], stubs: bool = False, **vendor_set
     """
     uri = settings.Environment(environ).get("MONGODB_URI", "")
     if not uri:
-        wiring.announce_practice_database()
-    with stack.start(wiring.practice_folder(), uri, stubs=stubs, **vendor_settings) as running:
+        announce_practice_database()
+    with stack.start(practice_folder(), uri, stubs=stubs, **vendor_settings) as running:
         yield running
 
 
 @contextmanager
 def open_records(environ: Mapping[str, str]) -> "Iterator[Database]":
     """The database alone, for reading: as every command finds it. Raises ConfigError, MongodError."""
-    with wiring.open_database(settings.read(environ)) as db:
+    with open_database(settings.read(environ)) as db:
         yield db
 
 
@@ -78,8 +81,8 @@ def resolved_environment(environ: Mapping[str, str]) -> Iterator[dict[str, str]]
     practice = {"PORT": environ.get("PORT", "0"), "MOCK_SPEED": environ.get("MOCK_SPEED", SPEED)}
     with practice_stack(environ, stubs=False, **practice) as running:
         here = {**environ, **running.environment}
-        with wiring.open_database(settings.read(here)) as db:
-            wiring.record_vendors(db, running.vendors)
+        with open_database(settings.read(here)) as db:
+            record_vendors(db, running.vendors)
         yield here
 
 

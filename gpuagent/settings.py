@@ -1,4 +1,4 @@
-"""The environment, read once. What it names is opened in wiring.py."""
+"""The environment, read once. What it names is opened in wiring/."""
 
 import os
 import re

@@ -162,7 +162,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "seller.runners.reading",
     ),
     "tests/seller/test_stock_client.py": ("seller.api.documents",),
-    "tests/wire/test_job_file.py": ("gpuagent.wire.yaml_text",),
+    "tests/wire/test_job_file.py": ("gpuagent.core.job_fields", "gpuagent.wire.yaml_text"),
 }
 DIALECT = """
     one ones other others found told said asked seen shown known kept words wanted given made taken named called held

@@ -18,6 +18,7 @@ from gpuagent.errors import ConfigError, GpuAgentError
 from gpuagent.practice.faults import fault_switches
 from gpuagent.settings import Bucket, Environment
 from gpuagent.wire.egress import egress, vendor_egress
+from gpuagent.wiring.database import open_database
 from mock_vendor import market
 from mock_vendor.settings import read_settings
 from seller.errors import BadSetting
@@ -92,7 +93,7 @@ def switches(environ: Mapping[str, str]) -> None:
 def database(environ: Mapping[str, str]) -> None:
     values = settings.read(environ)
     if values.mongodb_uri:
-        with wiring.open_database(values):
+        with open_database(values):
             pass
 
 

@@ -10,6 +10,7 @@ from fastapi.requests import HTTPConnection
 
 from gpuagent import settings, wiring
 from gpuagent.core.ports.files import FileStore
+from gpuagent.wiring.database import Database, open_database
 
 
 class Connections:
@@ -19,12 +20,12 @@ class Connections:
         self.environ = environ
         self._closing = ExitStack()
         self._lock = Lock()
-        self._database: wiring.Database | None = None
+        self._database: Database | None = None
         self._agent: wiring.Agent | None = None
         self._files: FileStore | None = None
 
     @property
-    def database(self) -> wiring.Database:
+    def database(self) -> Database:
         """The database, without a wallet or a chain. Raises ConfigError."""
         with self._lock:
             return self._open_database()
@@ -52,9 +53,9 @@ class Connections:
             self._closing.close()
             self._database = self._agent = self._files = None
 
-    def _open_database(self) -> wiring.Database:
+    def _open_database(self) -> Database:
         if self._database is None:
-            self._database = self._closing.enter_context(wiring.open_database(settings.read(self.environ)))
+            self._database = self._closing.enter_context(open_database(settings.read(self.environ)))
         return self._database
 
 

@@ -21,15 +21,15 @@ def alerts_send(
     as_json: AsJson = False,
 ) -> None:
     """Send what is due to each channel. Safe to run in several places at once, and to kill."""
-    from gpuagent import wiring
     from gpuagent.alerts.sender import send_due
+    from gpuagent.wiring.alerts import messenger
 
     with errors_explained(), open_database() as db:
         delivery = _configured()
-        messenger = wiring.messenger(delivery.channels)
+        channels = messenger(delivery.channels)
         while True:
             try:
-                report = send_due(db.outbox, messenger, delivery)
+                report = send_due(db.outbox, channels, delivery)
             except StoreError as error:
                 if not every:
                     raise
@@ -71,13 +71,14 @@ def alerts_test(
     """Send a message to each channel that says that it works. Needs no database."""
     from gpuagent import wiring
     from gpuagent.alerts.sender import send_test
+    from gpuagent.wiring.alerts import messenger
 
     with errors_explained():
         delivery = _configured()
         if channel and channel not in delivery.channels:
             raise BadInput(f"there is no channel {channel[:40]!r}: there are {', '.join(delivery.channels)}")
         names = [channel] if channel else list(delivery.channels)
-        problems = send_test(names, wiring.messenger(delivery.channels), wiring.system_clock().now())
+        problems = send_test(names, messenger(delivery.channels), wiring.system_clock().now())
         if as_json:
             print_json({"channels": problems})
         else:

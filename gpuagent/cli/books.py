@@ -11,7 +11,7 @@ from gpuagent.errors import BadInput
 if TYPE_CHECKING:
     from gpuagent.books.repair import Sources
     from gpuagent.core.ports.chain import Node
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 
 def books(

@@ -10,7 +10,8 @@ import typer
 from gpuagent.errors import BadInput, ConfigError, GpuAgentError, Refused
 
 if TYPE_CHECKING:
-    from gpuagent.wiring import Agent, Database
+    from gpuagent.wiring import Agent
+    from gpuagent.wiring.database import Database
 
 EXIT_OTHER, EXIT_USAGE, EXIT_REFUSED, EXIT_RUN_FAILED = 1, 2, 3, 4
 
@@ -35,21 +36,23 @@ def errors_explained() -> Iterator[None]:
 def open_agent() -> "Iterator[Agent]":
     """The whole agent, connected, which starts and ticks runs; what that is to tell is sent where ticks send."""
     from gpuagent import settings, wiring
+    from gpuagent.wiring.alerts import send_alerts_after_ticks
 
     values = settings.read()
     with wiring.open_agent(values) as agent:
         try:
             yield agent
         finally:
-            wiring.send_alerts_after_ticks(values, agent.database)
+            send_alerts_after_ticks(values, agent.database)
 
 
 @contextmanager
 def open_database() -> "Iterator[Database]":
     """The database alone, which needs no key and no chain."""
-    from gpuagent import settings, wiring
+    from gpuagent import settings
+    from gpuagent.wiring import database
 
-    with wiring.open_database(settings.read()) as db:
+    with database.open_database(settings.read()) as db:
         yield db
 
 

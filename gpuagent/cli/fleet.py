@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuagent.fleet.dispatcher import Dispatcher, Tally
     from gpuagent.fleet.worker import Leasing
     from gpuagent.settings import Settings
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 PROBLEMS_SHOWN = 10
 
@@ -42,14 +42,16 @@ def fleet(
 
     Start as many as you like, anywhere: they share the runs. Alerts are sent too where ALERTS_SEND is tick.
     """
-    from gpuagent import settings, wiring
+    from gpuagent import settings
     from gpuagent.fleet.alerting import sending
     from gpuagent.fleet.dispatcher import Dispatcher
     from gpuagent.fleet.worker import Leasing
+    from gpuagent.wiring.alerts import alert_sender
+    from gpuagent.wiring.database import open_database
 
     with errors_explained(), ExitStack() as closing:
         values = settings.read()
-        database = closing.enter_context(wiring.open_database(values))
+        database = closing.enter_context(open_database(values))
         crew = closing.enter_context(_crew(values, database, threads, processes, scheduler, Leasing(rest_s=every)))
         dispatcher = Dispatcher(database.queries.leases, crew)
         heard = [closing.enter_context(_progress(dispatcher))] if sys.stderr.isatty() else []
@@ -61,7 +63,7 @@ def fleet(
             closing.callback(end)
             heard.append(served.hear)
         dispatcher.heard = lambda turns, under_way: [hear(turns, under_way) for hear in heard]
-        if send := wiring.alert_sender(values, database):
+        if send := alert_sender(values, database):
             closing.enter_context(sending(send))
         _drain_on_signals(dispatcher)
         tally = dispatcher.run(until_done)

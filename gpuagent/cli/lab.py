@@ -70,9 +70,9 @@ def notebooks_folder(folder: Path | None) -> Path:
     checkout, shipped = PACKAGE.parent / "notebooks", PACKAGE / "notebooks"
     if (checkout / "10_run_console.ipynb").exists():
         return checkout
-    from gpuagent import wiring
+    from gpuagent.wiring.embedded import data_folder
 
-    copies = wiring.data_folder() / "notebooks"
+    copies = data_folder() / "notebooks"
     copies.mkdir(mode=0o700, parents=True, exist_ok=True)
     for notebook in shipped.glob("*.ipynb"):
         if not (copies / notebook.name).exists():  # what the user has written in it stays

@@ -43,12 +43,13 @@ def clients_for(
     from gpuagent.core.money import show_usd
     from gpuagent.planbench.answers import PlannerClient, Priced, SpendLimit, cache_for
     from gpuagent.planbench.catalog import check_prices
+    from gpuagent.wiring.embedded import data_folder
 
     check_prices(planners)
     spend_limit = SpendLimit.parse(limit)
     fallback = wiring.named_planner(settings.read(), "stub") if guarded else None
     paid = any(isinstance(planner, Priced) for planner in planners)
-    folder = (cache or wiring.data_folder() / "planner-answers") if paid else None
+    folder = (cache or data_folder() / "planner-answers") if paid else None
     clients = [PlannerClient(planner, cache_for(planner, folder), spend_limit, fallback) for planner in planners]
     for cost in filter(None, map(estimate, clients)):
         sentence = f"{cost.planner}: at most {cost.calls} questions, {show_usd(cost.amount)} at the most"

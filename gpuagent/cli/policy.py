@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gpuagent.core.policy import Halt, Policy
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 policies = command_group("The owner's limits on what may be paid, and the kill switch.")
 policies.add_typer(budgets, name="budget")
@@ -115,8 +115,9 @@ def policy_halt(kind: Kind, name: Name, why: Why, by: By = "", as_json: AsJson =
     """Throw the kill switch: no new signature for this vendor or wallet, from every process's next step on."""
     from gpuagent import settings, wiring
     from gpuagent.core.policy import Halt
+    from gpuagent.wiring.database import open_used_databases
 
-    with errors_explained(), wiring.open_used_databases(settings.read()) as databases:
+    with errors_explained(), open_used_databases(settings.read()) as databases:
         vendor_ids = {place: _vendor_ids(db) for place, db in databases.items()}
         key = _halt_key(kind, name, sorted({vendor_id for ids in vendor_ids.values() for vendor_id in ids}))
         halt = Halt(*key, user_name(by), why, wiring.system_clock().now())

@@ -12,7 +12,7 @@ from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
     from gpuagent.core.policy import Policy
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 budgets = command_group("What a tag's or a user's runs may spend in a calendar month.")
 

@@ -11,7 +11,7 @@ from gpuagent.errors import BadInput
 if TYPE_CHECKING:
     from gpuagent.books.repair import Sources
     from gpuagent.core.ports.chain import Node
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 refunds = command_group("What vendors paid back, and what they say that they owe.")
 FromBlock = Annotated[int | None, typer.Option(min=0, help="Look from an earlier block than the first run's.")]

@@ -55,11 +55,11 @@ def report(
             raise BadInput(f"--out -: {'--json goes there already' if as_json else f'{form} is a folder of files'}")
         try:
             with loading():
-                from gpuagent import wiring
                 from gpuagent.reports import exports
                 from gpuagent.reports.report import ReportRequest, opened_report
+                from gpuagent.wiring.database import load_reports
 
-                wiring.load_reports()
+                load_reports()
         except ModuleNotFoundError as error:
             raise ConfigError(f"reports need {error.name}: pip install 'gpuagent[reports]'") from error
 

@@ -30,7 +30,8 @@ from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
     from gpuagent.core.model import Run
-    from gpuagent.wiring import Agent, Database
+    from gpuagent.wiring import Agent
+    from gpuagent.wiring.database import Database
 
 runs = command_group("Start runs, tick them, show them.")
 

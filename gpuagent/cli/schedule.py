@@ -180,6 +180,7 @@ def _whether_over(
     from gpuagent.schedule.run_name import RUN_ID as AN_ID
     from gpuagent.schedule.run_name import ended_run, run_id_of, run_name, zone_of
     from gpuagent.session import resolved_environment
+    from gpuagent.wiring.database import scheduled_runs
 
     text = values.get(RUN_ID)
     named = isinstance(text, str) and text != "" and RUN_ID in types
@@ -191,7 +192,7 @@ def _whether_over(
     series, now = str(text), wiring.system_clock().now()
     name = run_name(series, per, now, (), zone) if per else series
     with resolved_environment(os.environ) as environment:
-        runs = wiring.scheduled_runs(settings.read(environment), series if per else "", run_id_of(name))
+        runs = scheduled_runs(settings.read(environment), series if per else "", run_id_of(name))
     name = run_name(series, per, now, runs, zone) if per else series
     return {**values, RUN_ID: name}, ended_run(name, runs, values)
 
@@ -213,6 +214,6 @@ def _remove_old(folder: Path, notebook: Path, keep: int, days: int) -> None:
 
 
 def _data_folder() -> Path:
-    from gpuagent import wiring
+    from gpuagent.wiring.embedded import data_folder
 
-    return wiring.data_folder()
+    return data_folder()

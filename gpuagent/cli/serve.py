@@ -76,15 +76,17 @@ def check_tokens(host: str, environ: Mapping[str, str]) -> None:
 
 def _practice(stack: ExitStack) -> Mapping[str, str]:
     """The environment of a fresh embedded stack whose vendors are recorded."""
-    from gpuagent import settings, wiring
+    from gpuagent import settings
     from gpuagent.practice.stack import start
+    from gpuagent.wiring.database import open_database
+    from gpuagent.wiring.vendors import record_vendors
 
     running = stack.enter_context(start(PORT="0"))
     uri = running.environment["MONGODB_URI"]
     typer.echo(f"a database of its own, for other shells: export MONGODB_URI='{uri}'", err=True)
     environ = {**os.environ, **running.environment}
-    with wiring.open_database(settings.read(environ)) as db:
-        wiring.record_vendors(db, running.vendors)
+    with open_database(settings.read(environ)) as db:
+        record_vendors(db, running.vendors)
     return environ
 
 

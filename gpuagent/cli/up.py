@@ -27,9 +27,11 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start mongod, a chain and practice vendors; print the environment to export; run until stopped."""
-    from gpuagent import settings, wiring
+    from gpuagent import settings
     from gpuagent.practice import stack
     from gpuagent.session import practice_stack
+    from gpuagent.wiring.database import open_database
+    from gpuagent.wiring.vendors import record_vendors
 
     with errors_explained():
         environ = settings.Environment(os.environ)
@@ -40,8 +42,8 @@ def up(
             starting = practice_stack(environ, stubs=stubs, PORT=str(port))
         with starting as running:
             environment = {**running.environment, **_database_name(environ)}
-            with wiring.open_database(settings.read(environment)) as db:
-                wiring.record_vendors(db, running.vendors)
+            with open_database(settings.read(environment)) as db:
+                record_vendors(db, running.vendors)
             _print_environment(environment, as_json)
             typer.echo("running; ctrl-C stops it", err=True)
             _wait_for_stop()

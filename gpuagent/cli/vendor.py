@@ -24,7 +24,7 @@ def vendor_seed(
     as_json: AsJson = False,
 ) -> None:
     """Record the vendors in a file: their endpoints and, pinned, whom to pay."""
-    from gpuagent.wiring import read_vendors, record_vendors
+    from gpuagent.wiring.vendors import read_vendors, record_vendors
 
     with errors_explained():
         records = read_vendors(file)
@@ -43,7 +43,7 @@ def vendor_list(as_json: AsJson = False) -> None:
     from gpuagent.render.fitting import Fitting
     from gpuagent.render.refunds import credit_lines
     from gpuagent.render.vendors import halt_lines, vendors_table
-    from gpuagent.wiring import vendor_entry
+    from gpuagent.wiring.vendors import vendor_entry
 
     with errors_explained(), open_database() as db:
         records = db.store.vendors()

@@ -70,6 +70,7 @@ def vendor_add(
     from gpuagent import settings, wiring
     from gpuagent.agent.enlist import Wishes, propose
     from gpuagent.render.discovery import proposal_table
+    from gpuagent.wiring.vendors import add_vendor, checked_vendor, vendor_entry
 
     wishes = Wishes(vendor_id, tuple(gpu or ()), secret_env, pay_to, protocol)
     with errors_explained():
@@ -82,13 +83,13 @@ def vendor_add(
         ):
             records, order = db.store.vendors(), db.store.new_id()
             proposal = propose(url, wishes, token, discovery, vendor_api, records, order)
-            vendor, is_new = wiring.checked_vendor(proposal.vendor), proposal.is_new
+            vendor, is_new = checked_vendor(proposal.vendor), proposal.is_new
             if is_new:
                 console(stderr=as_json).print(proposal_table(proposal, token))
                 check_agreed(yes=yes)
-                is_new = wiring.add_vendor(db, vendor)
+                is_new = add_vendor(db, vendor)
         if as_json:
-            entry = wiring.vendor_entry(vendor)
+            entry = vendor_entry(vendor)
             print_json({"url": url, "recorded": is_new, "vendor": entry})
         elif is_new:
             typer.echo(f"recorded {vendor.vendor_id}: it is paid at {vendor.pay_to} and nowhere else")

@@ -25,22 +25,24 @@ wallets = command_group(
 @wallets.command("new")
 def wallet_new(file: NewFile, as_json: AsJson = False) -> None:
     """Make a new key and write it, encrypted, to a new file. Print the address."""
-    from gpuagent import settings, wiring
+    from gpuagent import settings
+    from gpuagent.wiring.keys import seal_key
 
     with errors_explained():
         _check_new(file)
-        _write(file, wiring.seal_key(None, _password(settings.read())), as_json)
+        _write(file, seal_key(None, _password(settings.read())), as_json)
 
 
 @wallets.command("import")
 def wallet_import(file: NewFile, as_json: AsJson = False) -> None:
     """Write the key in X402_PRIVATE_KEY, encrypted, to a new file. Print the address."""
     from gpuagent import settings, wiring
+    from gpuagent.wiring.keys import seal_key
 
     with errors_explained():
         _check_new(file)
         current = settings.read()
-        key = wiring.seal_key(wiring.key_source(current).plain_key, _password(current))
+        key = seal_key(wiring.key_source(current).plain_key, _password(current))
         _write(file, key, as_json)
 
 
@@ -109,13 +111,15 @@ def wallet_policy(as_json: AsJson = False) -> None:
     It is JSON either way, for CDP's portal or API.
     """
     from gpuagent import settings, wiring
+    from gpuagent.wiring.database import open_database
+    from gpuagent.wiring.keys import cdp_policy
 
     with errors_explained():
         current = settings.read()
         payer = wiring.key_source(current).payer()
-        with wiring.open_database(current) as db:
+        with open_database(current) as db:
             rules, vendors = db.store.policy(), db.store.vendors()
-            print_json(wiring.cdp_policy(current.token, payer.address, vendors, rules.per_payment))
+            print_json(cdp_policy(current.token, payer.address, vendors, rules.per_payment))
         if not as_json:
             typer.echo("attach it to the account as its account policy; make it again when a vendor changes", err=True)
 
@@ -146,11 +150,11 @@ def _password(settings: "Settings") -> bytes:
 
 
 def _write(file: Path, key: "SealedKey | None", as_json: bool) -> None:
-    from gpuagent import wiring
+    from gpuagent.wiring.keys import write_keystore
 
     if key is None:
         raise ConfigError("X402_PRIVATE_KEY is not a private key: write 0x and 64 hex digits")
-    wiring.write_keystore(file, key)
+    write_keystore(file, key)
     if as_json:
         print_json({"address": key.address, "keystore": str(file.absolute())})
     else:

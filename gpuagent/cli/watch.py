@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from gpuagent.render.narration import Narration
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 
 @contextmanager

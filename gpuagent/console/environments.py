@@ -16,9 +16,12 @@ from gpuagent.core.rights import APPROVE, OPERATE, OWNER, READ
 from gpuagent.errors import ConfigError
 from gpuagent.session import PAGE_LOGIN, PAGE_RIGHTS, PAGE_WALLET, resolved_environment
 from gpuagent.wire.child_environment import child_environment
+from gpuagent.wiring.database import open_database
+from gpuagent.wiring.embedded import embedded_place, practice_folder, start_mongod
+from gpuagent.wiring.page_users import APPROVER, READER, excess_rights, page_users
 
 READ_URI, APPROVE_URI = "CONSOLE_READ_MONGODB_URI", "CONSOLE_APPROVE_MONGODB_URI"
-URIS = {wiring.READER: READ_URI, wiring.APPROVER: APPROVE_URI}
+URIS = {READER: READ_URI, APPROVER: APPROVE_URI}
 PUBLIC = (
     *("CHAIN_RPC_URL", "X402_NETWORK", "X402_ASSET", "X402_ASSET_NAME", "X402_ASSET_VERSION", "X402_CONFIRMATIONS"),
     *("VENDOR_PATIENCE_S", "FILE_STORE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"),
@@ -57,7 +60,7 @@ class Environments:
 
 def user_of(caller: Caller) -> str:
     """The MongoDB user that the process of a caller who does not operate comes as."""
-    return wiring.APPROVER if APPROVE in caller.permissions else wiring.READER
+    return APPROVER if APPROVE in caller.permissions else READER
 
 
 @contextmanager
@@ -69,10 +72,10 @@ def open_environments(environ: Mapping[str, str], callers: tuple[Caller, ...]) -
     users = {user_of(caller) for caller in callers if OPERATE not in caller.permissions}
     with resolved_environment(environ) as environment, _located(environ, environment) as (whole, folder):
         values = settings.read(whole)
-        with wiring.open_database(values) as db:
+        with open_database(values) as db:
             uris = {user: whole[URIS[user]] for user in users if whole.get(URIS[user])}
             if folder and users - set(uris):
-                uris = {**wiring.page_users(db, folder), **uris}
+                uris = {**page_users(db, folder), **uris}
             for user in users:
                 _check_user(user, uris, whole, db.name)
             yield Environments(whole, uris, db.name, _wallet(whole, values) if users else "")
@@ -86,22 +89,22 @@ def _located(
     if environ.get("MONGODB_URI"):
         yield dict(environment), None
     elif environment.get("MONGODB_URI"):
-        yield dict(environment), wiring.practice_folder() / "mongod"
+        yield dict(environment), practice_folder() / "mongod"
     else:
-        folder = wiring.embedded_place(settings.read(environment)).folder
-        with wiring.start_mongod(folder) as server:
+        folder = embedded_place(settings.read(environment)).folder
+        with start_mongod(folder) as server:
             yield {**environment, "MONGODB_URI": server.uri}, folder
 
 
 def _check_user(user: str, uris: Mapping[str, str], environ: Mapping[str, str], database: str) -> None:
     """Raises ConfigError where there is no such MongoDB user, or it may do more than the role needs."""
-    variable, may = URIS[user], "read" if user == wiring.READER else "read and decide about runs"
+    variable, may = URIS[user], "read" if user == READER else "read and decide about runs"
     advice = f"docs/operating/console.md says how to make one that may only {may} the database {database!r}"
     if user not in uris:
         raise ConfigError(f"set {variable}: a token of {TOKENS} is for one who may not operate; {advice}")
     limited = {**environ, "MONGODB_URI": uris[user], "MONGODB_DB_NAME": database}
-    with wiring.open_database(settings.read(limited)) as db:
-        if excess := wiring.excess_rights(db, user):
+    with open_database(settings.read(limited)) as db:
+        if excess := excess_rights(db, user):
             raise ConfigError(f"the MongoDB user of {variable} may do more than {may} ({excess}): {advice}")
 
 

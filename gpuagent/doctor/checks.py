@@ -26,7 +26,7 @@ from gpuagent.settings import Settings
 
 if TYPE_CHECKING:
     from gpuagent.core.ports.chain import Node
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 MONGODB_DRIFT_MAX_S = 10.0
 CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S = 30.0, APART_MAX_S

@@ -13,6 +13,8 @@ from gpuagent.doctor import checks
 from gpuagent.doctor.checks import Check, Installation, Status
 from gpuagent.errors import ConfigError, GpuAgentError
 from gpuagent.settings import Settings
+from gpuagent.wiring.database import open_database
+from gpuagent.wiring.embedded import embedded_place
 
 FIXES = {
     "wallet": "set up one wallet: `gpuagent wallet --help`, and docs/operating/wallets.md",
@@ -67,11 +69,11 @@ class _Opener:
             yield Check("wallet key", Status.ADVICE, detail, "`gpuagent wallet import FILE` encrypts it")
 
     def _database(self) -> Iterator[Check]:
-        database = self._stack.enter_context(wiring.open_database(self.installation.settings))
+        database = self._stack.enter_context(open_database(self.installation.settings))
         self.installation = replace(self.installation, database=database)
         server = database.reads.server()
         current = self.installation.settings
-        where = "MONGODB_URI" if current.mongodb_uri else f"embedded: {wiring.embedded_place(current)}"
+        where = "MONGODB_URI" if current.mongodb_uri else f"embedded: {embedded_place(current)}"
         kind = f"replica set {server.replica_set}" if server.replica_set else "sharded cluster"
         yield Check("database", Status.OK, f"MongoDB {server.version}, {kind}, database {database.name} ({where})")
         if database.upgrade:

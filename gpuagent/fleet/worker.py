@@ -21,7 +21,7 @@ from gpuagent.core.steps import is_over
 from gpuagent.errors import GpuAgentError, StoreError
 from gpuagent.fleet.batch_lease import BatchLease
 from gpuagent.tick import tick
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 
 log = logging.getLogger(__name__)
 UNREADABLE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, GpuAgentError)

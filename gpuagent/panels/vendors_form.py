@@ -17,6 +17,7 @@ from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.render.discovery import matches_text, proposal_rows, verdict
 from gpuagent.session import Session
+from gpuagent.wiring.vendors import add_vendor, checked_vendor
 
 LABEL, WIDE = "130px", "420px"
 ADDRESS_MAX = 16
@@ -110,7 +111,7 @@ class VendorsForm:
                 *(url, wishes, values.token, discovery, agent.ports.vendor_api),
                 *(agent.store.vendors(), agent.store.new_id()),
             )
-        return replace(proposal, vendor=wiring.checked_vendor(proposal.vendor))
+        return replace(proposal, vendor=checked_vendor(proposal.vendor))
 
     def _show_proposal(self, texts: tuple[str, ...], proposal: Proposal) -> None:
         if texts != self._texts():
@@ -129,7 +130,7 @@ class VendorsForm:
 
     def _write(self, vendor: Vendor) -> Vendor:
         agent = self._session.agent
-        if not wiring.add_vendor(agent.database, vendor):
+        if not add_vendor(agent.database, vendor):
             raise BadInput(f"{vendor.vendor_id} is on record meanwhile: nothing was changed")
         return vendor
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gpuagent.core.records import Change
 from gpuagent.errors import ChangesLost, StoreError
 from gpuagent.panels.kit.tasks import Tasks
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 
 RATE_HZ = 10
 RETRY_S = 1.0

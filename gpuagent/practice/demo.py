@@ -24,6 +24,7 @@ from gpuagent.render.narration import Narration
 from gpuagent.render.run import jobs_table
 from gpuagent.render.saving import save_below
 from gpuagent.tick import tick
+from gpuagent.wiring.vendors import record_vendors
 
 PRACTICE_PACE = Pace(poll_s=0.2)
 """A practice vendor takes seconds for a paid hour."""
@@ -81,7 +82,7 @@ def play(budget: str, fail_vendor: str, fail_rate: str, say: Say | None, save: P
         stack.start(PORT="0", FAIL_VENDOR_ID=fail_vendor, FAIL_RATE=fail_rate) as running,
         wiring.open_agent(settings.read(running.environment)) as agent,
     ):
-        wiring.record_vendors(agent.database, running.vendors)
+        record_vendors(agent.database, running.vendors)
         payer = agent.ports.wallet.address
         opening = agent.chain.head(payer)
         workload = job.workload

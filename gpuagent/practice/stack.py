@@ -15,10 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import IO, Any
 
-from gpuagent import wiring
 from gpuagent.core.model import Vendor
 from gpuagent.errors import ConfigError
 from gpuagent.wire.child_environment import child_environment
+from gpuagent.wiring.embedded import start_mongod
+from gpuagent.wiring.vendors import vendor_from
 
 logger = logging.getLogger(__name__)
 READY_S = 60
@@ -65,7 +66,7 @@ def start(
         lock = (stack.enter_context(folder_lock(folder)),) if folder else ()
         vendors = stack.enter_context(_program(PRACTICE_VENDORS, vendor_settings, lock))
         if not mongodb_uri:  # while the vendors start
-            mongodb_uri = stack.enter_context(wiring.start_mongod(folder / "mongod" if folder else None)).uri
+            mongodb_uri = stack.enter_context(start_mongod(folder / "mongod" if folder else None)).uri
         ready = _ready_line(*vendors)
         environment, entries = _environment(mongodb_uri, ready), list(ready["vendors"])
         if stubs:
@@ -75,7 +76,7 @@ def start(
             environment["STUBS_URL"] = more["url"]
             if folder is None:  # what is in it does not outlive the stubs, and would be missed
                 environment |= more["bucket"]
-        yield Stack(environment, tuple(wiring.vendor_from(entry) for entry in entries))
+        yield Stack(environment, tuple(vendor_from(entry) for entry in entries))
 
 
 def _environment(uri: str, ready: Mapping[str, Any]) -> dict[str, str]:

@@ -31,7 +31,7 @@ from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounte
 if TYPE_CHECKING:
     from gpuagent.core.ports.chain import Node
     from gpuagent.settings import Settings
-    from gpuagent.wiring import Database
+    from gpuagent.wiring.database import Database
 
 
 EXAMPLES_MAX = 5
@@ -269,6 +269,7 @@ def opened_report(
     """
     from gpuagent import settings as environment
     from gpuagent import wiring
+    from gpuagent.wiring.database import open_database
 
     configured = settings or environment.read()
     now = wiring.system_clock().now()
@@ -276,7 +277,7 @@ def opened_report(
     parse_period(request.period, datetime.fromtimestamp(now, UTC))
     parse_display(request.currency, request.rate)
     check_server(request.server)
-    with wiring.open_database(configured) as database:
+    with open_database(configured) as database:
         open_chain = (lambda: wiring.open_chain(configured)) if chain else None
         yield make_report(request, database, configured.network, now, open_chain, fresh=fresh)
 
@@ -295,7 +296,7 @@ def open_report(request: ReportRequest, settings: "Settings | None" = None) -> R
 
 @contextmanager
 def _rows_of(settings: "Settings") -> Iterator[SummaryRows]:
-    from gpuagent import wiring
+    from gpuagent.wiring.database import open_database
 
-    with wiring.open_database(settings) as database, database.reads.history() as rows:
+    with open_database(settings) as database, database.reads.history() as rows:
         yield rows

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gpuagent import wiring
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.agent.approve import readmit
 from gpuagent.agent.dry_run import simulate
@@ -19,6 +18,7 @@ from gpuagent.core.transitions import apply
 from gpuagent.core.work import Failed, JobEnding, JobStatus
 from gpuagent.errors import BadInput, DecisionRefused, PolicyRefused
 from gpuagent.tick import step
+from gpuagent.wiring.vendors import record_vendors
 from tests.conftest import SafetyNote
 from tests.support.attacks import FIRST, SECOND
 from tests.support.factories import decision
@@ -55,7 +55,7 @@ def received(world: World) -> list[str]:
 
 def record(world: World, **changes: Any) -> None:
     """Change the first vendor's record."""
-    wiring.record_vendors(world.database, [replace(world.market.vendors[0], **changes)])
+    record_vendors(world.database, [replace(world.market.vendors[0], **changes)])
 
 
 @pytest.mark.safety(

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gpuagent import wiring
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.agent.dry_run import DryRun, simulate
 from gpuagent.agent.plan import WAITS_MAX
@@ -17,6 +16,7 @@ from gpuagent.core.model import Approval, Cause, Quote, Reserved, RunStatus, Ven
 from gpuagent.core.money import UNIT
 from gpuagent.core.policy import EVERY_WALLET, Halt
 from gpuagent.errors import PolicyRefused, VendorError
+from gpuagent.wiring.vendors import record_vendors
 from tests.support.factories import quote
 from tests.support.llm_factories import KEY, OPENAI
 from tests.support.llm_server import LlmServer, start_reply
@@ -62,7 +62,7 @@ def test_each_vendor_is_asked_for_the_gpu_as_it_spells_it_itself(make_world: Cal
 
     world = make_world(vendor_api=Asked(lambda _: "secret"))
     types = {"gpu_vendor_1": ("T4", "a100"), "gpu_vendor_2": ("A100",), "gpu_vendor_3": ("A100-40GB", "T4")}
-    wiring.record_vendors(
+    record_vendors(
         world.database, [replace(vendor, gpu_types=types[vendor.vendor_id]) for vendor in world.market.vendors]
     )
     run = world.start(gpu_type=" A100")

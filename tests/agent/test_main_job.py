@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent import wiring
 from gpuagent.adapters.chain.evm import EvmChain
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import Authorized, RunStatus, Settled
 from gpuagent.core.work import Completed, Failed, Underway
 from gpuagent.errors import Refused
 from gpuagent.tick import step, tick
+from gpuagent.wiring.vendors import record_vendors
 from tests.support.world import World
 
 
@@ -78,7 +78,7 @@ def test_only_the_runs_own_wallet_pays(world: World, make_world: Callable[..., W
 
 def test_vendors_that_take_another_token_are_no_candidates(world: World) -> None:
     elsewhere = replace(world.market.vendors[0], vendor_id="elsewhere", network="eip155:8453", base_price_per_hour=1)
-    wiring.record_vendors(world.database, [elsewhere])
+    record_vendors(world.database, [elsewhere])
     run = world.finish(world.start())
     assert [job.quote.vendor_id for job in run.jobs] == ["gpu_vendor_1"]
 

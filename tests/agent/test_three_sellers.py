@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from gpuagent import wiring
 from gpuagent.adapters.files.s3 import S3Store
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.money import show_usd, usd
 from gpuagent.core.steps import is_over
 from gpuagent.practice.delivery import Delivery, delivery_of, example_job
+from gpuagent.wiring.vendors import record_vendors, vendor_from
 from mock_vendor.stubs.serve import StubMarket
 from tests.conftest import SafetyNote
 from tests.support import s3_server
@@ -53,7 +53,7 @@ def world(make_world: Callable[..., World], market: Market, stubs: StubMarket, d
     with closing(VendorRegistry(parts)) as vendor_api:
         world = make_world(vendor_api=vendor_api)
         world.give_gas()
-        wiring.record_vendors(world.database, map(wiring.vendor_from, stubs.listing()))
+        record_vendors(world.database, map(vendor_from, stubs.listing()))
         pace = replace(world.ports.pace, at_once_s=DEADLINE_S)  # a machine that is slow today changes no decision
         yield replace(world, agent=replace(world.agent, ports=replace(world.ports, files=depot, pace=pace)))
     stubs.heal()

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from gpuagent import wiring
 from gpuagent.adapters.files.s3 import S3Store
 from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
 from gpuagent.api.as_json import json_value
@@ -18,6 +17,7 @@ from gpuagent.core.model import Authorized, Reserved, Run, RunStatus, Settled, V
 from gpuagent.core.steps import is_over
 from gpuagent.core.work import Completed, Failed
 from gpuagent.core.workload import Workload
+from gpuagent.wiring.vendors import record_vendors, vendor_from
 from mock_vendor.stubs.serve import StubMarket
 from tests.conftest import SafetyNote
 from tests.support import s3_server
@@ -57,7 +57,7 @@ def world(make_world: Callable[..., World], market: Market, stubs: StubMarket, d
     parts = Parts(market.environment.get, market.clock.now, lambda sha256: b"".join(depot.read(sha256)), None, depot)
     with closing(VendorRegistry(parts)) as vendor_api:
         world = make_world(vendor_api=vendor_api)
-        wiring.record_vendors(world.database, map(wiring.vendor_from, stubs.listing()))
+        record_vendors(world.database, map(vendor_from, stubs.listing()))
         yield replace(world, agent=replace(world.agent, ports=replace(world.ports, files=depot)))
 
 

@@ -15,6 +15,8 @@ from gpuagent.core.model import Run
 from gpuagent.errors import ConfigError, Refused, StoreError, VendorTokenMissing
 from gpuagent.session import open_session
 from gpuagent.tick import tick
+from gpuagent.wiring.page_users import APPROVER, READER
+from gpuagent.wiring.vendors import record_vendors
 from tests.conftest import SafetyNote
 from tests.support.market import Market
 from tests.support.own_database import embedded_world
@@ -42,7 +44,7 @@ WHOLE = {
     "CONSOLE_RIGHTS": "read+operate+approve",
     "SOMETHING_NEW": "a secret of a later version",
 }
-ENVIRONMENTS = Environments(WHOLE, {wiring.READER: "mongodb://r/", wiring.APPROVER: "mongodb://a/"}, "db", "0xaddress")
+ENVIRONMENTS = Environments(WHOLE, {READER: "mongodb://r/", APPROVER: "mongodb://a/"}, "db", "0xaddress")
 
 
 def test_who_does_not_operate_gets_an_allow_list() -> None:
@@ -103,7 +105,7 @@ def check_refused(agent: wiring.Agent, run: Run) -> int:
     writes: tuple[Callable[[], object], ...] = (
         lambda: store.create(run),
         lambda: store.change_policy(lambda rules: rules, "mallory", "why", now),
-        lambda: wiring.record_vendors(agent.database, store.vendors()[:1]),
+        lambda: record_vendors(agent.database, store.vendors()[:1]),
         lambda: database.jobs.delete_many({}),
         lambda: database.payments.insert_one({}),
         lambda: database.client["elsewhere"].things.insert_one({}),

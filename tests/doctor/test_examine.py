@@ -13,12 +13,12 @@ import pytest
 from click.testing import Result
 from pymongo import MongoClient
 
-from gpuagent import wiring
 from gpuagent.adapters.mongo.embedded import find_binary
 from gpuagent.core.policy import Halt
 from gpuagent.doctor import examine as doctor
 from gpuagent.doctor.checks import CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S, Check, Status
 from gpuagent.practice import stack
+from gpuagent.wiring.vendors import record_vendors
 from tests.support.cdp_server import CdpServer
 from tests.support.clock import TurnableClock
 from tests.support.market import Market
@@ -154,11 +154,11 @@ def test_vendors_that_are_not_as_recorded(world: World) -> None:
         replace(second, endpoint="http://127.0.0.1:1"),
         replace(third, asset=OTHER_ADDRESS),
     )
-    wiring.record_vendors(world.database, changed)
+    record_vendors(world.database, changed)
     checks = examine(world)
     assert failed(checks) == {f"vendor {vendor.vendor_id}" for vendor in changed}
     assert f"wants {first.pay_to} paid" in checks["vendor gpu_vendor_1"].detail
-    wiring.record_vendors(world.database, [replace(vendor, enabled=False) for vendor in changed])
+    record_vendors(world.database, [replace(vendor, enabled=False) for vendor in changed])
     assert "no enabled vendor is paid on eip155:31337" in examine(world)["vendors"].detail
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from gpuagent.adapters.files.s3 import S3Store
 from gpuagent.settings import Bucket, read
-from gpuagent.wiring import vendor_from
+from gpuagent.wiring.vendors import vendor_from
 from mock_vendor.chain import advance_time
 from mock_vendor.stubs.bucket import MISSING, serving_bucket
 from mock_vendor.stubs.serve import STUBS, StubMarket

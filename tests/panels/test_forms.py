@@ -7,12 +7,12 @@ from decimal import Decimal
 import pytest
 from click.testing import Result
 
-from gpuagent import wiring
 from gpuagent.agent.start import Order
 from gpuagent.errors import BadInput
 from gpuagent.panels.vendor_choice import VendorChoice
 from gpuagent.practice.faults import JOBS_FAIL
 from gpuagent.session import Session
+from gpuagent.wiring.vendors import record_vendors
 from tests.panels.conftest import Seat, play_scene
 from tests.support.world import World
 
@@ -57,7 +57,7 @@ def test_a_bad_value_is_explained_beside_its_field(
 
 def test_each_gpu_is_offered_once(world: World, at_console: Play) -> None:
     first, *_ = world.market.vendors
-    wiring.record_vendors(world.database, [replace(first, gpu_types=("a100", "T4 "))])
+    record_vendors(world.database, [replace(first, gpu_types=("a100", "T4 "))])
 
     async def scene(seat: Seat) -> None:
         assert list(seat.console.launch_form.fields["gpu"].widget.options) == ["a100", "H100", "L40S", "T4 "]
@@ -106,7 +106,7 @@ def test_the_form_shows_prices_of_the_chosen_gpu_and_starts_nothing_that_cannot_
 ) -> None:
     monkeypatch.setattr(VendorChoice, "SETTLE_S", 0.01)
     first, *_ = world.market.vendors
-    wiring.record_vendors(world.database, [replace(first, gpu_types=("A100",))])
+    record_vendors(world.database, [replace(first, gpu_types=("A100",))])
 
     async def scene(seat: Seat) -> None:
         form = seat.console.launch_form

@@ -11,7 +11,7 @@ from gpuagent.errors import ChangesLost, StoreError
 from gpuagent.panels.kit.message import StatusLine
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.panels.watcher import RATE_HZ, Update, Watcher
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 
 OPEN = Change("open", "00", {})
 WITHIN_S = 60

@@ -14,7 +14,7 @@ from gpuagent.core.records import ReportScope
 from gpuagent.reports.counts import Counting, Counts, ranges
 from gpuagent.reports.partitions import LEAVES, Partition
 from gpuagent.reports.period import BEGINNING
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 from tests.conftest import DATABASE
 from tests.support import big_history, report_history
 from tests.support.factories import TOKEN

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from gpuagent import wiring
 from gpuagent.adapters.mongo import report_rows
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import last_server
@@ -18,7 +17,8 @@ from gpuagent.adapters.mongo.report_snapshots import SnapshotGoneError, Snapshot
 from gpuagent.reports import exports
 from gpuagent.reports.exports import files
 from gpuagent.reports.report import Report
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
+from gpuagent.wiring.embedded import start_mongod
 from tests.support import big_history, report_history
 from tests.support.eventually import eventually
 
@@ -52,7 +52,7 @@ class ForgetfulServer:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ForgetfulServer, Report]]:
     folder = tmp_path_factory.mktemp("forgetful")
-    with wiring.start_mongod(folder) as mongod:
+    with start_mongod(folder) as mongod:
         running = last_server(folder)
         assert running
         with MongoClient[Any](superuser_uri(running["port"], folder)) as superuser:

@@ -20,7 +20,7 @@ from gpuagent.reports.figures.kept_summaries import decoded, encoded
 from gpuagent.reports.figures.summary import Summary, added
 from gpuagent.reports.kept import packed, unpacked_parts
 from gpuagent.reports.partitions import LEAVES, Partition, Sizes, joined, neighbours, partitions_of
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 from tests.conftest import DATABASE
 from tests.support import report_history, varied_history, whole_report
 from tests.support.factories import TOKEN

@@ -16,6 +16,7 @@ from gpuagent.core.model import Authorized, Reserved, Run, Settled, Voided
 from gpuagent.core.ports.chain import Chain
 from gpuagent.errors import ChainError, ChainMismatch, WalletUnfunded
 from gpuagent.tick import step, tick
+from gpuagent.wiring.vendors import record_vendors
 from tests.conftest import DATABASE
 from tests.support.attacks import (
     FIRST,
@@ -201,7 +202,7 @@ def test_F13_two_agents_on_one_wallet(world: World, observed: Observed) -> None:
         world.market.empty(f"{DATABASE}_2")
         second = {**world.environment, "MONGODB_DB_NAME": f"{DATABASE}_2"}
         agent = last.enter_context(wiring.open_agent(settings.read(second)))
-        wiring.record_vendors(agent.database, world.market.vendors)
+        record_vendors(agent.database, world.market.vendors)
         agent = turned(agent, world.market.clock)
         worlds = [world, World(world.market, agent, second, world.from_block)]
         runs = [each.start() for each in worlds]

@@ -8,13 +8,14 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from gpuagent import settings, wiring
+from gpuagent import settings
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.start import Order
 from gpuagent.cli import app
 from gpuagent.core.model import Run
 from gpuagent.schedule import papermill
 from gpuagent.schedule.run_name import load_or_start, run_id_of
+from gpuagent.wiring.database import scheduled_runs
 from tests.support.notebooks import SCHEDULED
 from tests.support.world import World
 
@@ -60,6 +61,6 @@ def test_runs_of_earlier_periods_count_until_they_are_over_however_many_came_aft
     begun(world, "nightly-2026-01-29", over=True)
     begun(world, "weekly-2026-W05", over=False)
     values = settings.read(world.environment)
-    found = wiring.scheduled_runs(values, "nightly", run_id_of("nightly-2026-01-31"))
+    found = scheduled_runs(values, "nightly", run_id_of("nightly-2026-01-31"))
     assert [str(run["_id"]) for run in found] == [over.run_id, open_run.run_id]
     assert found[0]["reason"]

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from gpuagent.adapters.mongo.values import date
 from gpuagent.core.ports.files import FileStore
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 from tests.support.factories import RUN
 from tests.support.run_states import STATES
 

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from eth_account import Account
 
-from gpuagent import wiring
 from gpuagent.core.model import Vendor
+from gpuagent.wiring.vendors import vendor_from
 from tests.support.documents import ROOT, calls, shell_lines
 from tests.support.market import Market
 from tests.support.podman import line_of, podman
@@ -39,7 +39,7 @@ class ContainerSeller:
         """The seller as a buyer records it, once it serves."""
         ready = json.loads(line_of(self.container, '{"url"', START_S))
         (offer,) = self.config["offers"]
-        return wiring.vendor_from(
+        return vendor_from(
             {
                 "vendorId": ready["vendorId"],
                 "name": ready["name"],

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gpuagent import wiring
 from gpuagent.agent import approve
 from gpuagent.core.model import Job, Run, RunStatus, Settled, Vendor, Voided
 from gpuagent.core.money import show_usd
@@ -15,6 +14,7 @@ from gpuagent.core.steps import is_over
 from gpuagent.core.work import Failed, Underway
 from gpuagent.core.workload import Workload
 from gpuagent.tick import tick
+from gpuagent.wiring.vendors import record_vendors, vendor_from
 from mock_vendor.stubs.serve import StubMarket
 from tests.support.eventually import eventually
 from tests.support.world import World
@@ -57,7 +57,7 @@ class Purchases:
 
     def __init__(self, world: World, stubs: StubMarket, protocol: Protocol) -> None:
         self.world, self.stubs, self.protocol = world, stubs, protocol
-        wiring.record_vendors(world.database, [wiring.vendor_from(entry) for entry in stubs.listing()])
+        record_vendors(world.database, [vendor_from(entry) for entry in stubs.listing()])
 
     @property
     def vendor(self) -> Vendor:
@@ -65,7 +65,7 @@ class Purchases:
         return next(vendor for vendor in vendors if vendor.vendor_id == self.protocol.vendor_id)
 
     def record(self, **changes: Any) -> None:
-        wiring.record_vendors(self.world.database, [replace(self.vendor, **changes)])
+        record_vendors(self.world.database, [replace(self.vendor, **changes)])
 
     def start(self, command: str, vendors: tuple[str, ...] = (), budget: float = 0, **fields: Any) -> Run:
         """A run of a command, for sale at the protocol's seller alone, with a budget for one purchase."""

@@ -40,7 +40,7 @@ from gpuagent.core.model import (
 from gpuagent.core.money import parse_usd
 from gpuagent.core.work import Completed, Failed, Underway, Work
 from gpuagent.reports.report import Report, ReportRequest, make_report
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 from tests.support.factories import ASSET, PAYEE, RUN, TOKEN, authorization, quote
 
 ALPHA, BETA, GAMMA = "gpu_vendor_1", "gpu_vendor_2", "gpu_vendor_3"

@@ -13,7 +13,8 @@ from gpuagent.api.app import create_app
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
 from gpuagent.api.server import RestServer, listen
-from gpuagent.wiring import Agent, Database
+from gpuagent.wiring import Agent
+from gpuagent.wiring.database import Database
 from tests.support.world import World
 
 READ, OPERATE, APPROVE, CRON = "r" * 20, "o" * 20, "a" * 20, "c" * 20

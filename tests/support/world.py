@@ -25,6 +25,8 @@ from gpuagent.core.ports import Ports
 from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.steps import is_over
 from gpuagent.tick import tick
+from gpuagent.wiring.database import Database
+from gpuagent.wiring.vendors import record_vendors
 from tests.support.clock import turned
 from tests.support.market import Market
 
@@ -47,7 +49,7 @@ class World:
         return self.agent.store
 
     @property
-    def database(self) -> wiring.Database:
+    def database(self) -> Database:
         return self.agent.database
 
     @property
@@ -155,9 +157,9 @@ def build_world(
         "MONGODB_DB_NAME": database,
         "X402_PRIVATE_KEY": account.key.to_0x_hex(),
     }
-    opened = connection and wiring.Database(connection)
+    opened = connection and Database(connection)
     with wiring.open_agent(settings.read(environment), opened) as agent:
-        wiring.record_vendors(agent.database, market.vendors)
+        record_vendors(agent.database, market.vendors)
         agent = turned(agent, market.clock)
         agent = replace(agent, ports=replace(agent.ports, vendor_api=vendor_api or agent.ports.vendor_api))
         yield World(market, agent, environment, agent.chain.head(account.address).number)

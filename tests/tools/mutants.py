@@ -1299,7 +1299,7 @@ MUTANTS = (
     ),
     Mutant(
         "the driver logs signed payments",
-        "gpuagent/wiring.py",
+        "gpuagent/wiring/libraries.py",
         '"pymongo.command": logging.INFO',
         '"pymongo.command": logging.DEBUG',
         "tests/safety/test_secrets.py -k whole_run",
@@ -2485,14 +2485,14 @@ MUTANTS = (
     ),
     Mutant(
         "a halt does not reach a running lab",
-        "gpuagent/wiring.py",
+        "gpuagent/wiring/database.py",
         "        if not settings.mongodb_uri and other.is_used:",
         "        if False:",
         "tests/adapters/mongo/test_embedded_folders.py -k halt_holds",
     ),
     Mutant(
         "the other of two databases is not mentioned",
-        "gpuagent/wiring.py",
+        "gpuagent/wiring/embedded.py",
         "    if other.exists:",
         "    if False:",
         "tests/adapters/mongo/test_embedded_folders.py -k saying_so",
@@ -2577,13 +2577,13 @@ MUTANTS = (
     Mutant(
         "a reader's MongoDB user may be any",
         "gpuagent/console/environments.py",
-        "        if excess := wiring.excess_rights(db, user):",
-        "        if (excess := wiring.excess_rights(db, user)) and not excess:",
+        "        if excess := excess_rights(db, user):",
+        "        if (excess := excess_rights(db, user)) and not excess:",
         "tests/console/test_environments.py -k of_ones_own",
     ),
     Mutant(
         "a reader's own user may write decisions",
-        "gpuagent/wiring.py",
+        "gpuagent/wiring/page_users.py",
         "    allowed = {READER: (), APPROVER: users.DECISIONS}",
         "    allowed = {READER: users.DECISIONS, APPROVER: users.DECISIONS}",
         "tests/console/test_environments.py -k keeps",

@@ -15,7 +15,7 @@ from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.core.run_state import phase
 from gpuagent.fleet.worker import Leasing, Turn, Worker
-from gpuagent.wiring import send_alerts_after_ticks
+from gpuagent.wiring.alerts import send_alerts_after_ticks
 
 LIMIT_S, LIMIT_MAX_S = 45.0, 600.0
 WORKERS = 4

@@ -17,6 +17,7 @@ from gpuagent.planbench.generator import generate
 from gpuagent.planbench.replay import ReplayedDecision, replay
 from gpuagent.planbench.scenarios import bundled_folder, load, markets
 from gpuagent.session import open_records
+from gpuagent.wiring.embedded import data_folder
 
 GENERATED, BUNDLED = "generated", "own"
 COUNT_MAX = 500
@@ -150,7 +151,7 @@ def _planner(name: str, environ: Mapping[str, str]) -> Planner:
 def _clients(planners: Sequence[Planner], spend_limit: SpendLimit, cache: Path | None) -> list[PlannerClient]:
     check_prices(planners)
     if cache is None and any(isinstance(planner, Priced) for planner in planners):
-        cache = wiring.data_folder() / "planner-answers"
+        cache = data_folder() / "planner-answers"
     return [PlannerClient(planner, cache_for(planner, cache), spend_limit) for planner in planners]
 
 

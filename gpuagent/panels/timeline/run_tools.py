@@ -16,7 +16,8 @@ from gpuagent.panels.kit.tabs import Tabs
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.panels.timeline.compare import ENTRIES_MAX, ComparedRun, comparison
 from gpuagent.panels.timeline.timeline import TimelineView
-from gpuagent.wiring import Agent, Database
+from gpuagent.wiring import Agent
+from gpuagent.wiring.database import Database
 
 LOUD = tuple(kind for kind in EntryKind if kind is not EntryKind.MESSAGE)
 

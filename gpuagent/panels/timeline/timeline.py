@@ -12,7 +12,7 @@ from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.panels.timeline.record import record_view
 from gpuagent.render import palette
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 
 PAGE, TEXT_MAX = 50, 500
 COLOURS = {

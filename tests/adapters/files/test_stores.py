@@ -21,6 +21,7 @@ from gpuagent.adapters.files.s3 import PART, S3Store
 from gpuagent.adapters.mongo.setup import ensure_schema
 from gpuagent.core.ports.files import FileStore
 from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError, StoreError
+from gpuagent.wiring.database import Database
 from tests.support import s3_server
 from tests.support.kill_points import killed_at
 from tests.support.market import Market
@@ -123,14 +124,14 @@ def test_a_bucket_without_a_key(bucket: dict[str, str], monkeypatch: pytest.Monk
 def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     monkeypatch.delitem(sys.modules, "gpuagent.adapters.files.s3")
-    opening = wiring.open_files(settings.read({"FILE_STORE": "s3://bucket"}), cast(wiring.Database, None))
+    opening = wiring.open_files(settings.read({"FILE_STORE": "s3://bucket"}), cast(Database, None))
     with pytest.raises(ConfigError, match=r"pip install 'gpuagent\[s3\]'"), opening:
         pass
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    opening = wiring.open_files(settings.read({"FILE_STORE": f"file://{tmp_path}/file"}), cast(wiring.Database, None))
+    opening = wiring.open_files(settings.read({"FILE_STORE": f"file://{tmp_path}/file"}), cast(Database, None))
     with pytest.raises(ConfigError, match="FILE_STORE=file:///"), opening:
         pass
 

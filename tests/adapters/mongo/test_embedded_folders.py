@@ -10,11 +10,15 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from gpuagent import settings, wiring
+from gpuagent import settings
 from gpuagent.adapters.mongo.embedded import start
 from gpuagent.adapters.mongo.embedded_folders import meant_first
 from gpuagent.cli import app
 from gpuagent.settings import CHAIN_NAMES
+from gpuagent.wiring.database import open_database, open_used_databases
+from gpuagent.wiring.embedded import announce_practice_database, say_once
+from gpuagent.wiring.embedded import data_folder as own_folder
+from gpuagent.wiring.vendors import record_vendors
 from tests.support.factories import RUN
 from tests.support.report_history import vendors
 
@@ -50,11 +54,11 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         for name in ("MONGODB_URI", "MONGODB_DB_NAME", *CHAIN_NAMES):
             monkeypatch.delenv(name, raising=False)
-        folder = wiring.data_folder()
+        folder = own_folder()
         for place, environ, vendor in (("mongod", CONFIGURED, vendors()[0]), ("up/mongod", {}, vendors()[1])):
             stack.enter_context(start(folder / place))
-            with wiring.open_database(settings.read(environ)) as db:
-                wiring.record_vendors(db, [vendor])
+            with open_database(settings.read(environ)) as db:
+                record_vendors(db, [vendor])
         yield folder
 
 
@@ -94,11 +98,11 @@ def test_no_command_looks_into_one_of_two_databases_without_saying_so(
     def spoken() -> list[str]:
         messages = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
         caplog.clear()
-        wiring._say.cache_clear()
+        say_once.cache_clear()
         return messages
 
     spoken()
-    with wiring.open_database(settings.read(CONFIGURED)) as db:
+    with open_database(settings.read(CONFIGURED)) as db:
         db.store.create(RUN)
     (notice,) = spoken()
     assert notice.startswith(f"this is {OWN} ({data_folder / 'mongod'}); there is {PRACTICE}")
@@ -114,14 +118,14 @@ def test_no_command_looks_into_one_of_two_databases_without_saying_so(
         assert result.exit_code == 0, result.output
         (notice,) = spoken()
         assert notice.startswith(f"this is {meant} ("), arguments
-    wiring.announce_practice_database()  # as `gpuagent up` and `gpuagent lab` do
+    announce_practice_database()  # as `gpuagent up` and `gpuagent lab` do
     (notice,) = spoken()
     assert notice.startswith(f"this is {PRACTICE} (")
-    with wiring.open_database(settings.read({**CONFIGURED, "MONGODB_DB_NAME": "other"})):
+    with open_database(settings.read({**CONFIGURED, "MONGODB_DB_NAME": "other"})):
         assert "MONGODB_DB_NAME may name ['gpuagent']" in spoken()[-1]
     with start(data_folder / "mongod") as server:
         environment = {"MONGODB_URI": server.uri, "MONGODB_DB_NAME": "gpuagent"}
     spoken()
-    with wiring.open_used_databases(settings.read(environment)) as databases:
+    with open_used_databases(settings.read(environment)) as databases:
         assert list(databases) == [""]  # an address is the one database
     assert spoken() == []

@@ -17,6 +17,7 @@ from gpuagent.agent.retention import UPLOAD_S, YOUNG_S, FileSweep, sweep_files
 from gpuagent.core.policy import Policy
 from gpuagent.core.ports.files import FileStore
 from gpuagent.errors import ConfigError
+from gpuagent.wiring.database import open_database
 from tests.support.collected import put_content, run_with_files
 from tests.support.world import World
 
@@ -186,7 +187,7 @@ def test_two_databases_in_one_store_are_told_apart_by_the_ids_that_they_made(swe
         stores = []
         for environ in (environment, other):
             setting = settings.read(environ)
-            database = closing.enter_context(wiring.open_database(setting))
+            database = closing.enter_context(open_database(setting))
             assert database.holdings.identity() == database.holdings.identity()
             stores.append((database, closing.enter_context(wiring.open_files(setting, database))))
         (ours, our_files), (theirs, their_files) = stores

@@ -17,7 +17,8 @@ from gpuagent.errors import RunNotOurs
 from gpuagent.reports.exports import html
 from gpuagent.reports.report import ReportRequest, make_report
 from gpuagent.tick import tick
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database, open_database
+from gpuagent.wiring.vendors import record_vendors
 from tests.conftest import DATABASE
 from tests.support.market import Market
 from tests.support.world import World
@@ -119,7 +120,7 @@ def filled(market: Market) -> Iterator[None]:
 @pytest.fixture
 def db(filled: None, market: Market) -> Iterator[Database]:
     environ = {**market.environment, "MONGODB_DB_NAME": OLD}
-    with wiring.open_database(settings.read(environ)) as db:
+    with open_database(settings.read(environ)) as db:
         yield db
 
 
@@ -161,7 +162,7 @@ def test_it_is_never_driven(db: Database) -> None:
 
 def test_a_vendor_without_a_pinned_payee_is_nobody_to_buy_from(db: Database, market: Market) -> None:
     assert db.store.vendors() == ()
-    wiring.record_vendors(db, market.vendors)
+    record_vendors(db, market.vendors)
     assert {vendor.vendor_id for vendor in db.store.vendors()} == {vendor.vendor_id for vendor in market.vendors}
 
 
@@ -169,7 +170,7 @@ def test_our_runs_live_beside_it(filled: None, world: World) -> None:
     """Its claims count against no cap, teach nothing about a vendor, and the sweep holds our wallet alone."""
     environ = {**world.environment, "MONGODB_DB_NAME": OLD}
     with wiring.open_agent(settings.read(environ)) as agent:
-        wiring.record_vendors(agent.database, world.market.vendors)
+        record_vendors(agent.database, world.market.vendors)
         run = start(Order(goal="Fine-tune tiny-llm", budget=5_000_000), agent.ports)
         run = tick(run.run_id, agent.ports)
         network = agent.ports.wallet.token.network

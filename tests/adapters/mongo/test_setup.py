@@ -21,7 +21,7 @@ from gpuagent.adapters.mongo.schema import RUNS, SUPERSEDED
 from gpuagent.cli import app
 from gpuagent.errors import ConfigError, StoreError
 from gpuagent.reports.partitions import Sizes
-from gpuagent.wiring import Database
+from gpuagent.wiring.database import Database
 from tests.support import big_history, report_history
 from tests.support.factories import RUN
 from tests.support.small_partitions import sized

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gpuagent import wiring
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import UNIT
 from gpuagent.practice.stack import Stack
+from gpuagent.wiring.embedded import start_mongod
+from gpuagent.wiring.vendors import record_vendors, vendor_from
 from tests.support.market import Market
 from tests.support.tcp_proxy import TcpProxy
 from tests.support.world import World, build_world
@@ -46,16 +47,16 @@ def open_stage() -> Iterator[Stage]:
         TemporaryDirectory(prefix="gpuagent-campaign-") as scratch,
         vendors(Path(scratch)) as process,
         later_vendors(Path(scratch), process) as stubs,
-        wiring.start_mongod(Path(scratch) / "mongod") as mongod,
+        start_mongod(Path(scratch) / "mongod") as mongod,
         TcpProxy(process.ready["chain"]["rpcUrl"]) as proxy,
     ):
-        recorded = tuple(wiring.vendor_from(entry) for entry in process.ready["vendors"])
+        recorded = tuple(vendor_from(entry) for entry in process.ready["vendors"])
         with (
             closing(Market(Stack(environment(process, stubs, mongod.uri), recorded))) as market,
             build_world(market, "campaign", funds=100_000 * UNIT) as world,
         ):
             world.allow(wallet_per_day=WALLET_DAY)
             (prism,) = [entry for entry in stubs.ready["vendors"] if entry["vendorId"] == LATER]
-            later_vendor = wiring.vendor_from(prism)
-            wiring.record_vendors(world.database, [later_vendor])
+            later_vendor = vendor_from(prism)
+            record_vendors(world.database, [later_vendor])
             yield Stage(world, process, stubs, later_vendor, proxy, Path(scratch))
