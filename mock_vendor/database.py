@@ -4,7 +4,8 @@ import sqlite3
 import threading
 from pathlib import Path
 
-from seller.database import SCHEMA, Database
+from seller.database import Database
+from seller.tables import SCHEMA
 
 FAULTS = """
 CREATE TABLE IF NOT EXISTS faults (

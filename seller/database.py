@@ -9,57 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from seller.errors import Unreadable
+from seller import tables
 from seller.locks import Lock, ThreadLock
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS quotes (
-    quote_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
-    gpu_type TEXT NOT NULL, hours TEXT NOT NULL, expires_at REAL NOT NULL, job_order TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE IF NOT EXISTS purchases (
-    vendor_id TEXT NOT NULL, key TEXT NOT NULL, fingerprint TEXT NOT NULL, quote_id TEXT NOT NULL,
-    payer TEXT NOT NULL, nonce TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
-    header TEXT NOT NULL, requirements TEXT NOT NULL, job_params TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('settling', 'settled')), tx TEXT, answer TEXT,
-    begun_at REAL NOT NULL DEFAULT 0,
-    PRIMARY KEY (vendor_id, key),
-    UNIQUE (payer, nonce)
-);
-CREATE TABLE IF NOT EXISTS jobs (
-    job_id TEXT PRIMARY KEY, vendor_id TEXT NOT NULL, key TEXT NOT NULL, gpu_type TEXT NOT NULL,
-    hours TEXT NOT NULL, amount INTEGER NOT NULL, sold_at REAL NOT NULL,
-    fate TEXT NOT NULL DEFAULT '', job_order TEXT NOT NULL DEFAULT '', start TEXT NOT NULL DEFAULT '',
-    failure TEXT NOT NULL DEFAULT '', exit_code INTEGER, ended_at REAL,
-    UNIQUE (vendor_id, key)
-);
-"""
-ADDED = (
-    ("quotes", "job_order", "TEXT NOT NULL DEFAULT ''"),
-    ("purchases", "begun_at", "REAL NOT NULL DEFAULT 0"),
-    ("jobs", "job_order", "TEXT NOT NULL DEFAULT ''"),
-    ("jobs", "start", "TEXT NOT NULL DEFAULT ''"),
-    ("jobs", "failure", "TEXT NOT NULL DEFAULT ''"),
-    ("jobs", "fate", "TEXT NOT NULL DEFAULT ''"),
-    ("jobs", "exit_code", "INTEGER"),
-    ("jobs", "ended_at", "REAL"),
-)
-"""Columns that older databases lack."""
-OLDER_JOBS = """
-UPDATE jobs SET fate = json_object('epochs', epochs, 'doomed', doomed);
-ALTER TABLE jobs DROP COLUMN epochs;
-ALTER TABLE jobs DROP COLUMN doomed;
-ALTER TABLE jobs RENAME COLUMN started_at TO sold_at;
-"""
-INDEXES = """
-CREATE INDEX IF NOT EXISTS quotes_by_expiry ON quotes (expires_at);
-CREATE INDEX IF NOT EXISTS purchases_by_quote ON purchases (quote_id);
-CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
-CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
-"""
-"""For what is asked at each quote, payment and step of the dispatcher: it must not read every sale there ever was."""
-VERSION = 1
-"""Of the tables, in the database's user_version: 0 in those that were written before it was kept."""
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
 
 
@@ -156,23 +108,13 @@ class Database:
     writing: the turn to write, of all processes that do: SQLite itself looks only now and then whether it may.
     """
 
-    schema = SCHEMA
+    schema = tables.SCHEMA
 
     def __init__(self, path: Path, writing: Lock | None = None) -> None:
         self._lock, self._writing = threading.Lock(), writing or ThreadLock()
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
-        self._check_version(path)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.executescript(self.schema)
-        for table, column, kind in ADDED:
-            if column not in self._columns(table):
-                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
-        if "doomed" in self._columns("jobs"):
-            self._connection.executescript(f"BEGIN; {OLDER_JOBS} COMMIT;")
-        self._connection.executescript(INDEXES)
-        if self._version() < VERSION:
-            self._connection.execute(f"PRAGMA user_version={VERSION}")
+        tables.prepare(self._connection, path, self.schema)
 
     def close(self) -> None:
         with self._lock:
@@ -318,20 +260,6 @@ class Database:
                 self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
-
-    def _version(self) -> int:
-        return int(self._all("PRAGMA user_version")[0]["user_version"])
-
-    def _check_version(self, path: Path) -> None:
-        """Raises Unreadable for what a newer seller wrote: an older one would not know what to leave as it is."""
-        if self._version() > VERSION:
-            self._connection.close()
-            raise Unreadable(
-                f"folder: {path} was written by a newer gpuagent: pip install --upgrade 'gpuagent[seller]'"
-            )
-
-    def _columns(self, table: str) -> set[str]:
-        return {row["name"] for row in self._all(f"PRAGMA table_info({table})")}
 
     def _row(self, query: str, *values: Any) -> dict[str, Any] | None:
         rows = self._all(query, *values)

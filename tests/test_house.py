@@ -50,7 +50,8 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",
         "gpuagent.api.middleware",
-        "gpuagent.api.schemas",
+        "gpuagent.api.requests",
+        "gpuagent.api.responses",
     ),
     "tests/api/test_server.py": ("gpuagent.api.http11",),
     "tests/books/test_refunds.py": (

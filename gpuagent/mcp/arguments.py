@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from gpuagent.agent.start import GOAL_MAX
 from gpuagent.api.idempotency import KEY_MAX
-from gpuagent.api.schemas import Hours, ShortText, Tag
+from gpuagent.api.requests import Hours, ShortText, Tag
 from gpuagent.core.model import JOBS_MAX
 from gpuagent.core.money import parse_usd
 from gpuagent.core.workload import FILES_MAX

@@ -12,8 +12,8 @@ from gpuagent.agent.start import prepare
 from gpuagent.api.as_json import action_json, tick_message
 from gpuagent.api.idempotency import perform_once
 from gpuagent.api.problems import ProblemError
+from gpuagent.api.requests import HedgeAfter, StartRequest
 from gpuagent.api.routes.runs import order_of, start_once
-from gpuagent.api.schemas import HedgeAfter, StartRequest
 from gpuagent.core.money import usd
 from gpuagent.errors import BadInput
 from gpuagent.mcp import arguments

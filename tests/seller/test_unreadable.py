@@ -12,10 +12,11 @@ import yaml
 
 from seller.__main__ import main
 from seller.config import read_config
-from seller.database import VERSION, Database
+from seller.database import Database
 from seller.errors import Unreadable
 from seller.home import DATABASE
 from seller.report.check import check
+from seller.tables import VERSION
 from seller.unreadable import explained
 
 COMMANDS = ("status", "sales", "drain")

@@ -1447,14 +1447,14 @@ MUTANTS = (
     ),
     Mutant(
         "two policies are in force",
-        "gpuagent/adapters/mongo/schema.py",
+        "gpuagent/adapters/mongo/indexes.py",
         '_unique("current", where={"current": True})',
         'IndexModel([("current", ASCENDING)])',
         "tests/adapters/mongo/test_store.py -k uniqueness",
     ),
     Mutant(
         "two policies have one version",
-        "gpuagent/adapters/mongo/schema.py",
+        "gpuagent/adapters/mongo/indexes.py",
         '_unique("version")',
         'IndexModel([("version", ASCENDING)])',
         "tests/adapters/mongo/test_store.py -k uniqueness",
@@ -2779,7 +2779,7 @@ MUTANTS = (
     ),
     Mutant(
         "a transfer is booked for two jobs",
-        "gpuagent/adapters/mongo/schema.py",
+        "gpuagent/adapters/mongo/indexes.py",
         '        _unique("network", "asset", "transaction", "logIndex"),',
         '        IndexModel([("network", 1), ("asset", 1), ("transaction", 1), ("logIndex", 1)]),',
         "tests/books/test_refunds.py -k bounds_what",
@@ -2807,7 +2807,7 @@ MUTANTS = (
     ),
     Mutant(
         "a vendor's word on a job counts each time",
-        "gpuagent/adapters/mongo/schema.py",
+        "gpuagent/adapters/mongo/indexes.py",
         '[_unique("jobId", "kind"), ',
         '[IndexModel([("jobId", ASCENDING), ("kind", ASCENDING)]), ',
         "tests/books/test_refunds.py -k bounds_what",

@@ -16,14 +16,8 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
-from gpuagent.adapters.mongo.schema import (
-    ALERT_INDEXES,
-    DERIVED_INDEXES,
-    FILE_INDEXES,
-    INDEXES,
-    SUPERSEDED,
-    VALIDATORS,
-)
+from gpuagent.adapters.mongo.indexes import ALERT_INDEXES, DERIVED_INDEXES, FILE_INDEXES, INDEXES, SUPERSEDED
+from gpuagent.adapters.mongo.schema import VALIDATORS
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 

@@ -9,10 +9,11 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
 from gpuagent import settings
-from gpuagent.api import problems, schemas
+from gpuagent.api import problems
 from gpuagent.api.as_json import tick_message
 from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
+from gpuagent.api.responses import TickDueResponse
 from gpuagent.core.run_state import phase
 from gpuagent.fleet.worker import Leasing, Turn, Worker
 from gpuagent.wiring.alerts import send_alerts_after_ticks
@@ -31,7 +32,7 @@ RESPONSES = problems.openapi_responses(401, 403, 422, 503)
 Limit = Annotated[float, Query(alias="limitS", gt=0, le=LIMIT_MAX_S, description="seconds after which no tick begins")]
 
 
-@routes.get("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
+@routes.get("/api/agent-tick-due", response_model=TickDueResponse, responses=RESPONSES)
 def tick_due_by_get(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
     """Tick every run that is due, within the time limit. For a cron that can only GET, such as Vercel's.
 
@@ -40,7 +41,7 @@ def tick_due_by_get(_: MayTickDue, connections: Connected, limit_s: Limit = LIMI
     return JSONResponse(_tick_all(connections, limit_s))
 
 
-@routes.post("/api/agent-tick-due", response_model=schemas.TickDueResponse, responses=RESPONSES)
+@routes.post("/api/agent-tick-due", response_model=TickDueResponse, responses=RESPONSES)
 def tick_due(_: MayTickDue, connections: Connected, limit_s: Limit = LIMIT_S) -> Response:
     """Tick every run that is due, within the time limit. Safe to call twice at once, and to miss.
 

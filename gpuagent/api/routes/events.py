@@ -16,7 +16,7 @@ from gpuagent.api.connections import Connected
 from gpuagent.api.followers import Followers
 from gpuagent.api.messages import OVER, LiveMessage, messages
 from gpuagent.api.problems import ProblemError
-from gpuagent.api.schemas import RUN_ID
+from gpuagent.api.requests import RUN_ID
 from gpuagent.core.rights import READ
 
 RETRY_MS = 1000

@@ -8,11 +8,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from gpuagent.api import schemas
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
 from gpuagent.api.middleware import is_head
 from gpuagent.api.problems import ProblemError, openapi_responses
+from gpuagent.api.requests import RUN_ID
+from gpuagent.api.responses import FileListResponse
 from gpuagent.core.content import proven
 from gpuagent.core.run_files import chosen, matching
 from gpuagent.errors import FileMissing
@@ -30,14 +31,14 @@ _DOWNLOAD: dict[int | str, dict[str, Any]] = {
 }
 
 routes = APIRouter(prefix="/api/runs", tags=["runs"])
-ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[schemas.RUN_ID])]
+ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 Vendor = Annotated[str, Query(max_length=64, description="only of this vendor")]
 JobId = Annotated[str, Query(max_length=64, description="only of the job whose id begins so")]
 Index = Annotated[int | None, Query(ge=0, description="only of the job with this number, of several")]
 Kind = Annotated[str, Query(max_length=20, description="only of this kind: output or checkpoint")]
 
 
-@routes.get("/{runId}/files", response_model=schemas.FileListResponse, responses=PROBLEMS)
+@routes.get("/{runId}/files", response_model=FileListResponse, responses=PROBLEMS)
 def files(
     _: MayRead,
     connections: Connected,

@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from gpuagent.api import schemas
+from gpuagent.api.responses import Health
 
 routes = APIRouter()
 
 
-@routes.get("/healthz", response_model=schemas.Health, tags=["server"])
+@routes.get("/healthz", response_model=Health, tags=["server"])
 async def healthz() -> Response:
     """Show that the server answers. Says nothing about MongoDB or the chain, and needs no token."""
     return JSONResponse({"status": "ok"})

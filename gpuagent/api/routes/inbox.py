@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from gpuagent.api import schemas
 from gpuagent.api.as_json import usd_number
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import openapi_responses
+from gpuagent.api.responses import InboxResponse
 from gpuagent.core.inbox import InboxItem
 
 routes = APIRouter()
@@ -17,7 +17,7 @@ routes = APIRouter()
 
 @routes.get(
     "/api/inbox",
-    response_model=schemas.InboxResponse,
+    response_model=InboxResponse,
     responses=openapi_responses(401, 403, 503),
     tags=["runs"],
 )

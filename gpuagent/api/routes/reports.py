@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 
-from gpuagent.api import schemas
 from gpuagent.api.as_json import usd_number
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import openapi_responses
+from gpuagent.api.responses import BudgetListResponse, SpendResponse
 from gpuagent.errors import BadInput
 from gpuagent.settings import read
 
@@ -22,7 +22,7 @@ routes = APIRouter()
 
 @routes.get(
     "/api/reports/spend",
-    response_model=schemas.SpendResponse,
+    response_model=SpendResponse,
     responses=openapi_responses(401, 403, 422, 503),
     tags=["reports"],
 )
@@ -59,7 +59,7 @@ def spend(
 
 @routes.get(
     "/api/budgets",
-    response_model=schemas.BudgetListResponse,
+    response_model=BudgetListResponse,
     responses=openapi_responses(401, 403, 409, 503),
     tags=["reports"],
 )

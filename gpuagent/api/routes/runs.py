@@ -9,12 +9,13 @@ from fastapi.responses import JSONResponse
 
 from gpuagent.agent import approve as consent
 from gpuagent.agent.start import Order, parse_planners, start
-from gpuagent.api import schemas
 from gpuagent.api.as_json import action_json, json_value, tick_message
 from gpuagent.api.auth import MayApprove, MayCancel, MayOperate, MayRead
 from gpuagent.api.connections import Connected, Connections
 from gpuagent.api.idempotency import Repeatable, RepeatableRequest
 from gpuagent.api.problems import openapi_responses
+from gpuagent.api.requests import RUN_ID, ApproveRequest, CancelRequest, RejectRequest, StartRequest, TickRequest
+from gpuagent.api.responses import RunControlResponse, RunListResponse, RunResponse, StatusResponse, TickResponse
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd
 from gpuagent.core.run_list import NEWEST_FIRST, TEXT_MAX, RunFilter, parse_sort
@@ -28,11 +29,11 @@ POST_PROBLEMS = openapi_responses(400, 401, 403, 404, 409, 413, 422, 502, 503)
 GET_PROBLEMS = openapi_responses(401, 403, 404, 422, 503)
 
 routes = APIRouter(prefix="/api", tags=["runs"])
-ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[schemas.RUN_ID])]
+ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 
 
-@routes.post("/agent-start", response_model=schemas.RunResponse, responses=POST_PROBLEMS)
-def agent_start(order: schemas.StartRequest, caller: MayOperate, post: Repeatable) -> Response:
+@routes.post("/agent-start", response_model=RunResponse, responses=POST_PROBLEMS)
+def agent_start(order: StartRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Record a run. It does nothing until it is ticked."""
     connections = post.connections
 
@@ -42,23 +43,23 @@ def agent_start(order: schemas.StartRequest, caller: MayOperate, post: Repeatabl
     return post.answer(caller.name, work)
 
 
-@routes.post("/agent-tick", response_model=schemas.TickResponse, responses=POST_PROBLEMS)
-def agent_tick(body: schemas.TickRequest, caller: MayOperate, post: Repeatable) -> Response:
+@routes.post("/agent-tick", response_model=TickResponse, responses=POST_PROBLEMS)
+def agent_tick(body: TickRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Make steps until the run must wait for the world or is over."""
     return _advance(body.run_id, caller.name, post, tick)
 
 
-@routes.post("/agent-step", response_model=schemas.TickResponse, responses=POST_PROBLEMS)
-def agent_step(body: schemas.TickRequest, caller: MayOperate, post: Repeatable) -> Response:
+@routes.post("/agent-step", response_model=TickResponse, responses=POST_PROBLEMS)
+def agent_step(body: TickRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Make the one transition that is due."""
     return _advance(body.run_id, caller.name, post, step)
 
 
-@routes.get("/agent-status", response_model=schemas.StatusResponse, responses=GET_PROBLEMS)
+@routes.get("/agent-status", response_model=StatusResponse, responses=GET_PROBLEMS)
 def agent_status(
     _: MayRead,
     connections: Connected,
-    run_id: Annotated[str, Query(alias="runId", min_length=1, max_length=64, examples=[schemas.RUN_ID])],
+    run_id: Annotated[str, Query(alias="runId", min_length=1, max_length=64, examples=[RUN_ID])],
     observations: Annotated[int, Query(ge=0, le=OBSERVATIONS_MAX, description="at most so many, the newest")] = 1_000,
 ) -> Response:
     """Show a run with its jobs, payments and observations."""
@@ -69,7 +70,7 @@ def agent_status(
     return JSONResponse({"run": json_value(run), **json_value(documents)})
 
 
-@routes.get("/runs", response_model=schemas.RunListResponse, responses=GET_PROBLEMS)
+@routes.get("/runs", response_model=RunListResponse, responses=GET_PROBLEMS)
 def runs(
     _: MayRead,
     connections: Connected,
@@ -91,8 +92,8 @@ def runs(
     return JSONResponse({"runs": json_value(page.runs), "next": page.next or None})
 
 
-@routes.post("/runs/{runId}/approve", response_model=schemas.RunControlResponse, responses=POST_PROBLEMS)
-def approve(run_id: ThisRun, body: schemas.ApproveRequest, caller: MayApprove, post: Repeatable) -> Response:
+@routes.post("/runs/{runId}/approve", response_model=RunControlResponse, responses=POST_PROBLEMS)
+def approve(run_id: ThisRun, body: ApproveRequest, caller: MayApprove, post: Repeatable) -> Response:
     """Approve the purchase that waits. It is signed at the next tick, at the price quoted and no other."""
     approver, amount = caller.recorded_name(body.by), parse_usd(body.amount)
     return _control(
@@ -103,8 +104,8 @@ def approve(run_id: ThisRun, body: schemas.ApproveRequest, caller: MayApprove, p
     )
 
 
-@routes.post("/runs/{runId}/reject", response_model=schemas.RunControlResponse, responses=POST_PROBLEMS)
-def reject(run_id: ThisRun, body: schemas.RejectRequest, caller: MayApprove, post: Repeatable) -> Response:
+@routes.post("/runs/{runId}/reject", response_model=RunControlResponse, responses=POST_PROBLEMS)
+def reject(run_id: ThisRun, body: RejectRequest, caller: MayApprove, post: Repeatable) -> Response:
     """Refuse the purchase that waits. The run looks elsewhere, and does not ask again at that price."""
     approver = caller.recorded_name(body.by)
     return _control(
@@ -115,8 +116,8 @@ def reject(run_id: ThisRun, body: schemas.RejectRequest, caller: MayApprove, pos
     )
 
 
-@routes.post("/runs/{runId}/cancel", response_model=schemas.RunControlResponse, responses=POST_PROBLEMS)
-def cancel(run_id: ThisRun, body: schemas.CancelRequest, caller: MayCancel, post: Repeatable) -> Response:
+@routes.post("/runs/{runId}/cancel", response_model=RunControlResponse, responses=POST_PROBLEMS)
+def cancel(run_id: ThisRun, body: CancelRequest, caller: MayCancel, post: Repeatable) -> Response:
     """End the run: nothing more is signed. The next tick cancels on chain what is out, where that still helps."""
     operator = caller.recorded_name(body.by)
     return _control(
@@ -127,7 +128,7 @@ def cancel(run_id: ThisRun, body: schemas.CancelRequest, caller: MayCancel, post
     )
 
 
-def start_once(order: schemas.StartRequest, connections: Connections, run_id: str, again: bool) -> str:
+def start_once(order: StartRequest, connections: Connections, run_id: str, again: bool) -> str:
     """The id of the run that is started, or that an earlier request with this id got as far as to save.
 
     run_id: as start() has it. again: whether there was an earlier one.
@@ -168,7 +169,7 @@ def _run_json(run_id: str, connections: Connections) -> dict[str, Any]:
     return run
 
 
-def order_of(body: schemas.StartRequest, connections: Connections) -> Order:
+def order_of(body: StartRequest, connections: Connections) -> Order:
     """The order that a request is for. Raises BadInput."""
     from gpuagent.api.jobs import received_job  # here, as it needs the HTTP client, which a cold start does without
 

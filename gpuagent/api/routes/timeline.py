@@ -5,20 +5,21 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 
-from gpuagent.api import schemas
 from gpuagent.api.as_json import json_value
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import openapi_responses
+from gpuagent.api.requests import RUN_ID
+from gpuagent.api.responses import TimelineRecordResponse, TimelineResponse
 from gpuagent.core.timeline import parse_entries
 
 PROBLEMS = openapi_responses(401, 403, 404, 422, 503)
 
 routes = APIRouter(prefix="/api/runs", tags=["runs"])
-ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[schemas.RUN_ID])]
+ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 
 
-@routes.get("/{runId}/timeline", response_model=schemas.TimelineResponse, responses=PROBLEMS)
+@routes.get("/{runId}/timeline", response_model=TimelineResponse, responses=PROBLEMS)
 def timeline(
     _: MayRead,
     connections: Connected,
@@ -34,7 +35,7 @@ def timeline(
     return JSONResponse(connections.database.reads.timeline(run_id, after, kinds, limit).as_json())
 
 
-@routes.get("/{runId}/timeline/{entryId}", response_model=schemas.TimelineRecordResponse, responses=PROBLEMS)
+@routes.get("/{runId}/timeline/{entryId}", response_model=TimelineRecordResponse, responses=PROBLEMS)
 def timeline_entry(
     _: MayRead,
     connections: Connected,

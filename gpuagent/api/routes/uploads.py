@@ -5,10 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from gpuagent.api import schemas
 from gpuagent.api.auth import MayOperate
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import ProblemError, openapi_responses
+from gpuagent.api.responses import UploadResponse
 from gpuagent.core.job_fields import SHA256
 from gpuagent.errors import BadInput, FileAltered
 
@@ -27,7 +27,7 @@ async def _body(request: Request) -> bytes:
     return await request.body()
 
 
-@routes.put("/files/{sha256}", response_model=schemas.UploadResponse, responses=PUT_PROBLEMS, openapi_extra=OCTETS)
+@routes.put("/files/{sha256}", response_model=UploadResponse, responses=PUT_PROBLEMS, openapi_extra=OCTETS)
 def upload(
     sha256: Annotated[str, Path(pattern=SHA256, description="of the whole file")],
     caller: MayOperate,

@@ -3,18 +3,18 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from gpuagent.api import schemas
 from gpuagent.api.as_json import vendor_json
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
 from gpuagent.api.problems import openapi_responses
+from gpuagent.api.responses import VendorListResponse
 
 routes = APIRouter()
 
 
 @routes.get(
     "/api/vendors",
-    response_model=schemas.VendorListResponse,
+    response_model=VendorListResponse,
     responses=openapi_responses(401, 403, 422, 503),
     tags=["reports"],
 )

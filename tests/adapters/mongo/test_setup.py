@@ -17,7 +17,8 @@ from gpuagent.adapters.mongo import embedded_secrets
 from gpuagent.adapters.mongo.address import database_name, unusable
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import start
-from gpuagent.adapters.mongo.schema import RUNS, SUPERSEDED
+from gpuagent.adapters.mongo.indexes import SUPERSEDED
+from gpuagent.adapters.mongo.schema import RUNS
 from gpuagent.cli import app
 from gpuagent.errors import ConfigError, StoreError
 from gpuagent.reports.partitions import Sizes
