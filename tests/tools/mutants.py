@@ -765,15 +765,15 @@ MUTANTS = (
     ),
     Mutant(
         "a signature is held against the sums of rules that are not in force any more",
-        "gpuagent/adapters/mongo/policy.py",
-        "            if known not in (None, rules) or (day and not fits):",
-        "            if False:",
+        "gpuagent/adapters/mongo/enforcement.py",
+        "    if known not in (None, rules) or (day and not fits):",
+        "    if False:",
         "tests/agent/test_caps.py -k new_meanwhile",
     ),
     Mutant(
         "a vendor counts as proven by what was read last",
         "gpuagent/adapters/mongo/sums.py",
-        "    if unproven and rules.new_vendor is not None and not counts_new:",
+        "    if unproven and query.rules.new_vendor is not None and not query.counts_new:",
         "    if False:",
         "tests/agent/test_caps.py -k not_proven_any_more",
     ),
@@ -1343,7 +1343,7 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "policies.enforce(self._database, session, before, after, job, at, *lately, day, *records)",
+        "enforcement.enforce(self._database, session, before, after, job, at, prior)",
         "None",
         "tests/agent/test_caps.py -k planned_apart",
     ),
@@ -1377,7 +1377,7 @@ MUTANTS = (
     ),
     Mutant(
         "what was released since a sum was added up refuses",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         " and most <= rules.wallet_per_day",
         "",
         "tests/adapters/mongo/test_wallet_day.py -k released_since",
@@ -1406,7 +1406,7 @@ MUTANTS = (
     Mutant(
         "two processes that reserve at once do not see each other",
         "gpuagent/adapters/mongo/store.py",
-        "policies.count(self._database, session, after.payer, growth) if growth else None",
+        "enforcement.count(self._database, session, after.payer, growth) if growth else None",
         "None",
         "tests/agent/test_caps.py -k reserve_at_once_meet",
     ),
@@ -1414,7 +1414,7 @@ MUTANTS = (
         "a cap on a tag counts one day",
         "gpuagent/adapters/mongo/sums.py",
         '{"tags": {"$in": tags}, **ever, **others}',
-        '{"tags": {"$in": tags}, **since, **others}',
+        '{"tags": {"$in": tags}, **ever, **_since(query), **others}',
         "tests/agent/test_caps.py -k no_day_lifts",
     ),
     Mutant(
@@ -1427,20 +1427,20 @@ MUTANTS = (
     Mutant(
         "held amounts do not count against a day",
         "gpuagent/adapters/mongo/sums.py",
-        "since = {**ever, ",
-        'since = {"state": "settled", ',
+        "_day_lookups(query, {**ever, ",
+        '_day_lookups(query, {"state": "settled", ',
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(
         "amounts of all networks count together",
         "gpuagent/adapters/mongo/sums.py",
-        'on_network: Document = {"quote.network": network}',
+        'on_network: Document = {"quote.network": query.network}',
         "on_network: Document = {}",
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(
         "an approval that is demanded meanwhile is not asked for",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         "    if approved is None and approval(rules, job.quote, counted.at):",
         "    if False:",
         "tests/agent/test_caps.py -k demanded_meanwhile",
@@ -1489,7 +1489,7 @@ MUTANTS = (
     ),
     Mutant(
         "a halt that comes while the wallet signs is not seen",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         " | (Reserved(approval=approved), Authorized()):",
         ":",
         "tests/agent/test_halt.py -k middle_of_signing",
@@ -1700,7 +1700,7 @@ MUTANTS = (
     ),
     Mutant(
         "a life that was forbidden while it was signed is saved",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         "        if life_s > max(longest, TIMEOUT_MAX_S):",
         "        if False:",
         "tests/agent/test_caps.py -k policy_or_record",
@@ -2170,7 +2170,7 @@ MUTANTS = (
     ),
     Mutant(
         "a vendor disabled while the wallet signs gets the signature stored",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         "    if record and (problem := record_problem(",
         "    if False and (problem := record_problem(",
         "tests/agent/test_disputes.py -k while_the_wallet_signs",
