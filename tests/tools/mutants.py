@@ -1497,8 +1497,8 @@ MUTANTS = (
     Mutant(
         "a payee that changes in a 402 halts no vendor",
         "gpuagent/agent/pay.py",
-        "        halt_payee(error, vendor, ports)\n",
-        "",
+        "            halt_payee(error, vendor, ports)\n",
+        "            pass\n",
         "tests/safety/test_wild_sellers.py -k ten_good_sales",
     ),
     Mutant(
@@ -2157,8 +2157,8 @@ MUTANTS = (
     Mutant(
         "a disabled vendor gets a signature",
         "gpuagent/agent/pay.py",
-        "    if problem := record_problem(job.quote, vendor) or policy_problem(",
-        "    if problem := policy_problem(",
+        "    problem = record_problem(job.quote, vendor) or policy_problem(",
+        "    problem = policy_problem(",
         "tests/agent/test_disputes.py -k reservation_of_a_vendor",
     ),
     Mutant(
@@ -3530,8 +3530,8 @@ MUTANTS = (
     Mutant(
         "a vendor is paid that is not trusted any more",
         "gpuagent/agent/pay.py",
-        "    if problem := unsuitable(",
-        "    if False and unsuitable(",
+        "    if problem := problem or unsuitable(",
+        "    if problem := problem and unsuitable(",
         "tests/agent/test_collect_races.py -k trust_that_ends",
     ),
     Mutant(
@@ -3831,8 +3831,8 @@ MUTANTS = (
     Mutant(
         "a run with several jobs spends what the rest of them cost",
         "gpuagent/agent/market.py",
-        "available=max(budget.available(run) - reserve, 0) if reserve else budget.available(run),",
-        "available=budget.available(run),",
+        "available=max(context.available - reserve, 0) if reserve else context.available,",
+        "available=context.available,",
         "tests/agent/test_several.py -k dear_try",
     ),
     Mutant(
