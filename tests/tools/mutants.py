@@ -1792,8 +1792,8 @@ MUTANTS = (
     Mutant(
         "what a payment says of money that came back is believed",
         "gpuagent/books/sweep.py",
-        "        if come_back.claim(payment):",
-        "        if come_back.claim(payment) and not payment:",
+        "        if self.come_back.claim(payment):",
+        "        if self.come_back.claim(payment) and not payment:",
         "tests/books/test_refunds.py -k is_what_is_booked",
     ),
     Mutant(
@@ -2787,8 +2787,8 @@ MUTANTS = (
     Mutant(
         "two refunds bring more than was paid",
         "gpuagent/adapters/mongo/refunds.py",
-        'document["amount"]]}, "$amount"]},',
-        'document["amount"]]}, {"$add": ["$amount", "$amount"]}]},',
+        'returned]}, "$amount"]},',
+        'returned]}, {"$add": ["$amount", "$amount"]}]},',
         "tests/books/test_refunds.py -k bounds_what",
     ),
     Mutant(
@@ -2801,7 +2801,7 @@ MUTANTS = (
     Mutant(
         "a refund of a payment that is still out",
         "gpuagent/adapters/mongo/refunds.py",
-        '                "status": PaymentStatus.COMPLETED.value,\n',
+        '            "status": PaymentStatus.COMPLETED.value,\n',
         "",
         "tests/books/test_refunds.py -k bounds_what",
     ),
