@@ -2136,7 +2136,7 @@ MUTANTS = (
     Mutant(
         "a decision that lost the race costs nothing",
         "gpuagent/tick.py",
-        "        if isinstance(event, Deliberated) and event.cost:",
+        "        if isinstance(event, PlannerEvent) and event.cost:",
         "        if False:",
         "tests/agent/test_overtaken.py -k charged_once",
     ),
@@ -2937,7 +2937,7 @@ MUTANTS = (
     Mutant(
         "whom a tick did not reach is forgotten",
         "gpuagent/tick.py",
-        '    if asking.missed not in ("", run.ask_first):',
+        '    if calls.missed not in ("", run.ask_first):',
         "    if False:",
         "tests/agent/test_slow_vendors.py -k held_up_for_a_bound",
     ),
