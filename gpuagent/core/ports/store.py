@@ -35,7 +35,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """What counts against the policy's caps, as usage() has it, and the vendors' ended jobs, as past_jobs() has them."""
+    """What counts against the caps, as usage() has it, and the vendors' ended jobs, as past_jobs() has them."""
 
     usage: Usage
     past: Sequence[PastJob]

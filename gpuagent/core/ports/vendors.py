@@ -24,7 +24,7 @@ class VendorApi(Protocol):
         ...
 
     def send_input(self, vendor: Vendor, job: Reserved, file: FileEntry, start: int, parts: Iterable[bytes]) -> int:
-        """Send an input from byte `start` on, which is what input_received() says; the bytes that the vendor has then.
+        """Send an input from byte `start` on, which is what input_received() says; the bytes the vendor has then.
 
         Ends early when its time is over, or when the vendor has other bytes than were sent.
         """
