@@ -35,7 +35,7 @@ class VendorApi(Protocol):
         ...
 
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
-        """Submit the job with its stored payment header, and no other. What the answer says of money is not believed."""
+        """Submit the job with its stored payment header, and no other. The answer is no proof of payment."""
         ...
 
     def status(
