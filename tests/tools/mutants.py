@@ -1055,7 +1055,7 @@ MUTANTS = (
     Mutant(
         "the pay for work that was done is cancelled",
         "gpuagent/agent/pay.py",
-        "        return failed_by_vendor(work)  # what came to its end is the vendor's to be paid for, if it wants",
+        "        return failed_by_vendor(work)  # finished work may be charged for",
         "        return True",
         "tests/agent/test_pay_later.py -k alone_says",
     ),
