@@ -91,7 +91,7 @@ class Token:
 class Payer:
     """The wallet that pays.
 
-    kind: where its key is, `key` (the environment), `keystore` or `cdp`. cdp_policies: ids of the account's CDP policies.
+    kind: where its key is, `key` (the environment), `keystore` or `cdp`. cdp_policies: the ids of its CDP policies.
     """
 
     address: str
