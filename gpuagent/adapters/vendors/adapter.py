@@ -13,8 +13,8 @@ from gpuagent.wire.egress import Egress
 class Parts:
     """What an adapter is made of. secret: the value of an environment variable. content: of a stored file, by SHA-256.
 
-    now: the clock, Unix seconds. egress: certificate authorities and proxies, direct() unless given. depot: None where the
-    file store signs no URLs.
+    now: the clock, Unix seconds. egress: certificate authorities and proxies, direct() unless given. depot: None where
+    the file store signs no URLs.
     """
 
     secret: Callable[[str], str | None]
