@@ -1,4 +1,4 @@
-"""What came into a wallet, up to a final block, held against what is booked of it.
+"""Transfers into a wallet, up to a final block, compared with the refunds that are booked.
 
 Read as a sweep reads: the chain first, then what is booked. Memory grows with what vendors sent, not with what
 strangers did: of theirs the number and the sum are kept, and the newest few.

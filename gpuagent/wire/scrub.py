@@ -1,4 +1,4 @@
-"""Secrets taken out of text that comes from outside: whoever receives a token can send it back in any spelling.
+"""Secrets scrubbed from untrusted text: whoever receives a token can send it back in any spelling.
 
 Text is compared without regard to case, blanks and escapes (JSON, percent, HTML, Python); a secret counts in plain, in
 base64 at any alignment and in hex, and in part where the text was cut or split. What does not fit any secret that was

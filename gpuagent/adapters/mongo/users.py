@@ -1,4 +1,4 @@
-"""MongoDB users who may only read, or only decide about runs: made on the embedded server, checked on any other.
+"""MongoDB users with limited rights: readers and approvers. Created on the embedded server, checked on any other.
 
 What a user may write is the database's to enforce. It knows collections and no fields, so whoever may decide could
 change any field of a run or a job by a program of their own; the pages offer decisions alone.

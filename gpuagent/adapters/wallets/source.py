@@ -1,4 +1,4 @@
-"""The source of the wallet's key: the environment, a keystore that it names, or CDP, which keeps it.
+"""The source of the wallet's key: the environment, a keystore, or CDP.
 
 No frame that raises here holds a key or a password: some tools print the locals of a traceback.
 """
