@@ -78,8 +78,8 @@ def incoming_books(wallet: str, received: Received, chain: Node, ledgers: Ledger
     unbooked = [transfer for transfer in received.from_vendors if transfer not in booked_transfers]
     claims = [*ledgers.claims(wallet, chain.token)] if unbooked else []
     own = {record.payer.lower() for record in ledgers.wallets(chain.token)} if claims else set()
-    strangers = [transfer for transfer in unbooked if transfer.sender not in own]  # what is ours came back from nobody
-    matched = matches(strangers, claims, ledgers.addresses() if claims else {}, booked)
+    foreign = [transfer for transfer in unbooked if transfer.sender not in own]  # our own transfers are no refunds
+    matched = matches(foreign, claims, ledgers.addresses() if claims else {}, booked)
     return IncomingBooks(
         received=received,
         booked=tuple(booked),

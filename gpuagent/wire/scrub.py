@@ -62,7 +62,7 @@ class Scrubber:
         return _united([_blocks_of(secret, label) for secret, label in self._secrets.items()])
 
     def scrub(self, text: str) -> str:
-        """The text for a person to read, without any secret or long part of one, whatever its spelling."""
+        """The text for users, without any secret or long part of one, whatever its spelling."""
         return without_shapes(self.scrub_words(text))
 
     def scrub_words(self, text: str) -> str:

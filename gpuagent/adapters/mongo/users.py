@@ -36,7 +36,7 @@ READS = frozenset(
 
 
 def writes(connection: Connection) -> frozenset[Write] | None:
-    """All that the connection's user may do beyond reading; None where the server asks nobody who they are."""
+    """All that the connection's user may do beyond reading; None where the server has no access control."""
     status = connection.client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
     if not status["authenticatedUsers"]:
         return None
