@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from gpuagent.core import months
 from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
-from gpuagent.core.months import UTC_NAME, BudgetKey, MonthBudget
+from gpuagent.core.months import BudgetKey, MonthBudget
 from gpuagent.core.rules import ANY_VENDOR, RULES
 from gpuagent.core.run_state import ends_its_vendor
+from gpuagent.core.zones import UTC_NAME
 from gpuagent.errors import BadInput
 
 DAY_S = 86_400.0

@@ -41,6 +41,10 @@ class _Moment:
         moment, today = datetime.fromtimestamp(at, self.zone), datetime.fromtimestamp(self.now, self.zone)
         return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%Y-%m-%d %H:%M")
 
+    def deadline(self, at: float) -> str:
+        """A time until which a user may act, with its zone: the machine that shows it may be in another."""
+        return f"{self.show(at)} {datetime.fromtimestamp(at, UTC).astimezone(self.zone):%Z}"
+
     def next_poll(self, since: float) -> str:
         if not self.pace.poll_s:  # polled without a pause
             return self.show(self.now)
@@ -112,7 +116,7 @@ def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, floa
 
 def _reserved_text(job: Reserved, moment: _Moment) -> str:
     if job.approval and not job.approval.by:
-        ends_at = moment.show(job.approval.expires_at)
+        ends_at = moment.deadline(job.approval.expires_at)
         if moment.now < job.approval.expires_at:
             return f"reserved, waits for your approval until {ends_at}"
         return f"reserved, the request for approval ended at {ends_at}; the next tick releases it"

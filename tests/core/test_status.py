@@ -42,15 +42,15 @@ def sentence(job: Job, run: Run = RUN, heard: float | None = None) -> str:
         (reserved(-1), "reserved, the quote ended at 12:40:49; the next tick releases it"),
         (
             reserved(approval=Approval(NOW, NOW + 3600)),
-            "reserved, waits for your approval until 13:40:50",
+            "reserved, waits for your approval until 13:40:50 UTC",
         ),
         (
             reserved(approval=Approval(NOW, NOW + 86_400)),
-            "reserved, waits for your approval until 2026-01-03 12:40",
+            "reserved, waits for your approval until 2026-01-03 12:40 UTC",
         ),
         (
             reserved(approval=Approval(NOW - 60, NOW)),
-            "reserved, the request for approval ended at 12:40:50; the next tick releases it",
+            "reserved, the request for approval ended at 12:40:50 UTC; the next tick releases it",
         ),
         (
             reserved(approval=Approval(NOW, NOW + 60, "Ada")),

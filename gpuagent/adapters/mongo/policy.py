@@ -25,7 +25,7 @@ from gpuagent.core import months
 from gpuagent.core.alerts import halt_alert, tag_alerts
 from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.core.months import UTC_NAME, MonthBudget
+from gpuagent.core.months import MonthBudget
 from gpuagent.core.policy import (
     FIRST,
     LIMITS,
@@ -39,6 +39,7 @@ from gpuagent.core.policy import (
 )
 from gpuagent.core.rules import RULES, Rule
 from gpuagent.core.terms import record_problem, timeout_max_s
+from gpuagent.core.zones import UTC_NAME
 from gpuagent.errors import BadInput, PolicyRefused
 
 Documents = Database[dict[str, Any]]
