@@ -2512,6 +2512,20 @@ MUTANTS = (
         "tests/schedule/test_run_name.py -k started_once",
     ),
     Mutant(
+        "an export that is cut short takes the place of a whole one",
+        "gpuagent/render/drafts.py",
+        "    with draft(place.resolve()) as file:",
+        '    with place.open("wb") as file:',
+        "tests/render/test_drafts.py -k last_file_whole",
+    ),
+    Mutant(
+        "two that write one file take each other's draft",
+        "gpuagent/render/drafts.py",
+        "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "",
+        "tests/render/test_drafts.py -k last_file_whole",
+    ),
+    Mutant(
         "the console copies a file whose content was altered",
         "gpuagent/render/saving.py",
         "proven(store.read(file.sha256), file.bytes, file.sha256)",
