@@ -2512,6 +2512,20 @@ MUTANTS = (
         "tests/schedule/test_run_name.py -k started_once",
     ),
     Mutant(
+        "an export that is cut short takes the place of a whole one",
+        "gpuagent/render/drafts.py",
+        "    with draft(place.resolve()) as file:",
+        '    with place.open("wb") as file:',
+        "tests/render/test_drafts.py -k last_file_whole",
+    ),
+    Mutant(
+        "two that write one file take each other's draft",
+        "gpuagent/render/drafts.py",
+        "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "",
+        "tests/render/test_drafts.py -k last_file_whole",
+    ),
+    Mutant(
         "the console copies a file whose content was altered",
         "gpuagent/render/saving.py",
         "proven(store.read(file.sha256), file.bytes, file.sha256)",
@@ -3177,6 +3191,20 @@ MUTANTS = (
         "tests/seller/payments/test_settlement.py -k days_later",
     ),
     Mutant(
+        "a payment is dead because its log is not there yet",
+        "seller/payments/settlement.py",
+        "if is_seen or time > authorization.valid_before + UNSEEN_MAX_S:",
+        "if True:",
+        "tests/seller/payments/test_settlement.py -k logs_lag",
+    ),
+    Mutant(
+        "settlements wait for ever behind one that the chain lost",
+        "seller/payments/numbering.py",
+        "return (count, True) if stalls else",
+        "return (count, True) if False else",
+        "tests/seller/payments/test_facilitator.py -k chain_lost",
+    ),
+    Mutant(
         "a payment is dead by a state that is older than its block",
         "seller/payments/settlement.py",
         "        (used,) = self._node.many([self._state(authorization, number)])",
@@ -3235,8 +3263,8 @@ MUTANTS = (
     Mutant(
         "workers of a seller number its transactions each for itself",
         "seller/commons.py",
-        'sending=ProcessLock(places / "sending", 1)',
-        "sending=ThreadLock(1)",
+        'sending=ProcessLock(places / "sending", SENDING_NUMBERS)',
+        "sending=ThreadLock(SENDING_NUMBERS)",
         "tests/seller/test_workers.py -k one_account",
     ),
     Mutant(
