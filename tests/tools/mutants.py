@@ -933,6 +933,13 @@ MUTANTS = (
         "tests/core/test_terms.py -k matter_of_record",
     ),
     Mutant(
+        "a payment after the work lives no longer than is asked, counted from an older block",
+        "gpuagent/core/terms.py",
+        "sending_s = SENDING_S if",
+        "sending_s = 0 if",
+        "tests/core/test_terms.py -k outlives",
+    ),
+    Mutant(
         "a settlement is looked for in the usual life of an authorization alone",
         "gpuagent/adapters/chain/settlements.py",
         "expiry - authorization.life_s - NODES_APART_S",
