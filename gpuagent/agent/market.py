@@ -63,15 +63,12 @@ def survey(
     vendors = candidates(run, ports.store.vendors(), ports.wallet.token)
     index = late.quote.index if late else next_index(run) or 0
     results = quotes_of(run, vendors, index, rules, ports, changed, late)
-    hours = remainder(run, index).hours
     now, network = ports.clock.now(), ports.wallet.token.network
     names = [vendor.vendor_id for vendor in vendors]
     record = ports.store.track_record(run, network, names, now, PAST_JOBS_MAX)
     verdicts = _verdicts(run, rules, record.usage, vendors, [quote for quote, _ in results], index, late)
     past = [*record.past, *own_past_jobs(run)]
-    holds = lasting_holds(run)
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
-    hedges = [job for job in run.jobs if job.quote.hedges and is_open(job)]
     open_jobs = Counter(job.quote.vendor_id for job in run.jobs if is_open(job)) if run.count > 1 else Counter()
     if run.count > 1:
         verdicts = supply.provable(verdicts, lambda name: may_be_proven(run, record.usage, past, name, open_jobs[name]))
@@ -81,14 +78,37 @@ def survey(
     )
     quotes = {vendor.vendor_id: quote for vendor, (quote, _) in zip(vendors, results, strict=True) if quote}
     records = {vendor.vendor_id: vendor for vendor in vendors}
-    amounts = supply.eligible(run, rules, record.usage, index, records, quotes, verdicts) if run.count > 1 else {}
-    reserve = rest_cost(run, index, hours, min(amounts.values(), default=0)) if run.count > 1 else 0
-    context = Context(
+    context = _context(run, rules, index, now, offers, past, late)
+    if run.count == 1:
+        return Survey(context, records, quotes)
+
+    amounts = supply.eligible(run, rules, record.usage, index, records, quotes, verdicts)
+    context = _among_others(context, run, index, min(amounts.values(), default=0), open_jobs.total())
+    hours = context.hours
+    recorded = {c.vendor_id: int(c.price_per_hour * hours) for c in offers if c.amount is None and not c.refusals}
+    supplied = partial(supply.supplies, run, rules, record.usage, past, hours, open_jobs)
+    room = tag_room(rules, run, record.usage)
+    return Survey(context, records, quotes, supplied(amounts), supplied(recorded), room)
+
+
+def _context(
+    run: Run,
+    rules: policy.Policy,
+    index: int,
+    now: float,
+    offers: tuple[Candidate, ...],
+    past: Sequence[PastJob],
+    late: Job | None,
+) -> Context:
+    """The context of the decision on one job, as if it were the only one of its run."""
+    hours, holds = remainder(run, index).hours, lasting_holds(run)
+    hedges = [job for job in run.jobs if job.quote.hedges and is_open(job)]
+    return Context(
         goal=run.goal,
         gpu_type=run.gpu_type,
         hours=hours,
         budget=run.budget,
-        available=max(budget.available(run) - reserve, 0) if reserve else budget.available(run),
+        available=budget.available(run),
         now=now,
         deadline=None,
         decisions_left=tries_left(run, index),
@@ -99,23 +119,25 @@ def survey(
         caps=_caps(rules, run),
         hold=sum(job.quote.amount for job in holds),
         hold_ends_at=max((float(job.authorization.valid_before) for job in holds), default=None),
-        jobs_missing=len(missing(run)) if run.count > 1 else 0,
-        jobs_open=open_jobs.total(),
-        at_once=run.jobs_open_max if run.count > 1 else 0,
-        reserve=reserve,
         hedged_vendor=late.quote.vendor_id if late else "",
         late_s=late_s(late, now) if late else 0.0,
         hedge_after_s=run.hedging.after_s,
         hedges_open=len(hedges),
         hedges_held=sum(job.quote.amount for job in hedges),
     )
-    if run.count == 1:
-        return Survey(context, records, quotes)
 
-    recorded = {c.vendor_id: int(c.price_per_hour * hours) for c in offers if c.amount is None and not c.refusals}
-    supplied = partial(supply.supplies, run, rules, record.usage, past, hours, open_jobs)
-    room = tag_room(rules, run, record.usage)
-    return Survey(context, records, quotes, supplied(amounts), supplied(recorded), room)
+
+def _among_others(context: Context, run: Run, index: int, amount: int, open_jobs: int) -> Context:
+    """The context of one of several jobs, with what the others need. amount: the lowest quote for this one, or 0."""
+    reserve = rest_cost(run, index, context.hours, amount)
+    return replace(
+        context,
+        available=max(context.available - reserve, 0) if reserve else context.available,
+        jobs_missing=len(missing(run)),
+        jobs_open=open_jobs,
+        at_once=run.jobs_open_max,
+        reserve=reserve,
+    )
 
 
 def payable(survey: Survey, spendable: int, balance: int) -> Survey:

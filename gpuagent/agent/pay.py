@@ -79,14 +79,16 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     """Fetch the 402, match it against the quote and the vendor's record, fix the terms and sign them.
 
     A reservation that the policy forbids by now, that was not approved in time, or whose vendor has been disabled or
-    given another payee, is dropped before that; None for one that an approver may still answer. Put off while the file
-    store does not work. Raises Refused,
-    StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that left the agent.
+    given another payee, is dropped before that; None for one that an approver may still answer. It waits while the file
+    store does not work.
+
+    Raises Refused, StaleRun, VendorTokenMissing, ChainError, ChainMismatch and WalletError, with no signature that left
+    the agent.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Reserved):
         raise IllegalTransition(f"{job} is not reserved")
-    now = ports.store.now()  # not ours: what an approver is shown as open no agent ends before
+    now = ports.store.now()  # not ours: approvers see the request as open by this clock
     if job.approval and job.unapproved and now < min(job.approval.expires_at, job.quote.expires_at):
         return None
     if job.quote.expires_at <= now:  # before all that may refuse: the hold is of no more use
@@ -96,9 +98,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
     rules = ports.store.policy()
     check_halt(rules, run)
     vendor = find_vendor(job.quote.vendor_id, ports)
-    if problem := record_problem(job.quote, vendor) or policy_problem(run, job, rules, check_clocks(ports), ports):
-        return JobDropped(job_id, problem, Cause.POLICY)
-    if problem := unsuitable(run, vendor, job.quote, rules):
+    problem = record_problem(job.quote, vendor) or policy_problem(run, job, rules, check_clocks(ports), ports)
+    if problem := problem or unsuitable(run, vendor, job.quote, rules):
         return JobDropped(job_id, problem, Cause.POLICY)
     check_unspent(run, ports)
     try:
@@ -108,17 +109,8 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
         longest = timeout_max_s(vendor, rules.authorization_max_s)
         terms = agreed(challenge, job.quote, vendor, ports.wallet.token, longest)
         authorization = _authorization(job, vendor, terms, rules, ports)
-    except VendorTokenMissing:
-        raise  # our own slip, not the vendor's failure
-    except FileMissing as error:
-        return JobDropped(job_id, f"{error}: it was to be sent", Cause.UNNEEDED)
-    except FileStoreError as error:
-        return postponed(job, error)
-    except PayeeChanged as error:
-        halt_payee(error, vendor, ports)
-        return JobDropped(job_id, str(error))
-    except VendorError as error:
-        return JobDropped(job_id, str(error))
+    except (FileStoreError, VendorError) as error:
+        return _not_agreed(job, vendor, error, ports)
     identifier = job_id if challenge.wants_identifier else ""
     reasons = declined(challenge, terms, job.quote, vendor, ports.wallet.token)
     header = ports.wallet.sign(authorization, terms, identifier)
@@ -163,6 +155,20 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         case Open():
             is_news = reply != job.last_reply or order.access not in (NO_ACCESS, job.access)
             return PaymentUnresolved(job_id, reply, order.vendor_job_id, order.access) if reply and is_news else None
+
+
+def _not_agreed(job: Reserved, vendor: Vendor, error: FileStoreError | VendorError, ports: Ports) -> Event | None:
+    """The end of a reservation whose terms could not be agreed, or a wait for the file store."""
+    match error:
+        case VendorTokenMissing():
+            raise error  # our own slip, not the vendor's failure
+        case FileMissing():
+            return JobDropped(job.job_id, f"{error}: it was to be sent", Cause.UNNEEDED)
+        case FileStoreError():
+            return postponed(job, error)
+        case PayeeChanged():
+            halt_payee(error, vendor, ports)
+    return JobDropped(job.job_id, str(error))
 
 
 def _authorization(job: Reserved, vendor: Vendor, terms: Terms, rules: policy.Policy, ports: Ports) -> Authorization:

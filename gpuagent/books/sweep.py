@@ -101,62 +101,81 @@ def activity_of(wallet: PayerRecord, chain: Node, from_block: int | None = None)
 
 
 def _sweep_wallet(wallet: PayerRecord, chain: Node, ledgers: Ledgers, from_block: int | None) -> Sweep:
-    senders = ledgers.senders(wallet.payer, chain.token)
+    payer, token = wallet.payer, chain.token
+    senders = ledgers.senders(payer, token)
     first, final, activity = activity_of(wallet, chain, from_block)
-    received = read_received(wallet.payer, first, final, senders, chain)
+    received = read_received(payer, first, final, senders, chain)
     # From here on the ledgers: they must be read after the chain.
-    settled = holds = in_flight = 0
-    protocols: Counter[str] = Counter()
-    findings: list[Finding] = []
-    mismatches: list[Mismatch] = []
-    come_back, suspects = ComeBack(wallet.payer, chain.token, ledgers), list[Payment]()
-    paying = set[str]()
-    for payment in payments_of(wallet.payer, chain.token, ledgers):
-        amount, out = payment.authorization.amount, final.time < payment.authorization.valid_before
-        match payment.status:
-            case PaymentStatus.COMPLETED if payment.block_number <= final.number:
-                settled += amount
-                protocols[payment.protocol] += amount
-            case PaymentStatus.PENDING:
-                holds += amount
-                in_flight += out
-        match compare(payment, activity, final):
-            case Mismatch() as mismatch:
-                mismatches.append(mismatch)
-            case Finding() as finding:
-                findings.append(finding)
-            case None if payment.status is PaymentStatus.FAILED and out:
-                findings += _still_payable(payment, chain)
-        if payment.contradiction and not (mismatches and mismatches[-1].payment is payment):
-            findings.append(finding_for(Kind.CONTRADICTION, payment, payment.contradiction))
-        paying.add(payment.run_id)
-        if come_back.claim(payment):
-            suspects.append(payment)
-    findings += contradictions(suspects, wallet.payer, chain.token, ledgers)
-    findings += come_back.unclaimed()
-    findings += [explain(mismatch, activity) for mismatch in mismatches]
-    for reservation in ledgers.reservations(wallet.payer, chain.token):
-        holds += reservation.amount
-        findings += _stale(reservation, wallet.payer, chain.token, activity, final)
-    findings += _of_runs(wallet.payer, chain.token, ledgers, activity, paying)
+    tally = _Tally(chain, activity, final, ComeBack(payer, token, ledgers))
+    for payment in payments_of(payer, token, ledgers):
+        tally.add(payment)
+    findings = [*tally.findings, *contradictions(tally.suspects, payer, token, ledgers), *tally.come_back.unclaimed()]
+    findings += [explain(mismatch, activity) for mismatch in tally.mismatches]
+    for reservation in ledgers.reservations(payer, token):
+        tally.held += reservation.amount
+        findings += _stale(reservation, payer, token, activity, final)
+    findings += _of_runs(payer, token, ledgers, activity, tally.paying)
     findings += [
-        Finding(Kind.UNKNOWN_TRANSFER, f"{describe(transfer)}, out of {wallet.payer}")
-        for transfer in activity.unclaimed()
+        Finding(Kind.UNKNOWN_TRANSFER, f"{describe(transfer)}, out of {payer}") for transfer in activity.unclaimed()
     ]
-    back = incoming_books(wallet.payer, received, chain, ledgers)
+    back = incoming_books(payer, received, chain, ledgers)
     return Sweep(
-        wallets=(wallet.payer,),
+        wallets=(payer,),
         transfers=activity.transfers,
         moved=activity.amount,
-        settled=settled,
-        held=holds,
-        in_flight=in_flight,
+        settled=tally.settled,
+        held=tally.held,
+        in_flight=tally.in_flight,
         incoming=received.transfers,
         received=received.amount,
         refunded=back.refunded,
         findings=(*findings, *incoming_findings(back)),
-        protocols=protocols,
+        protocols=tally.protocols,
     )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """A wallet's recorded payments, added up, each held against the chain's activity up to the final block.
+
+    suspects: payments that differ from what is booked of them, to be read again. paying: the ids of the runs that paid.
+    """
+
+    chain: Node
+    activity: ChainActivity
+    final: Block
+    come_back: ComeBack
+    settled: int = 0
+    held: int = 0
+    in_flight: int = 0
+    protocols: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    mismatches: list[Mismatch] = field(default_factory=list)
+    suspects: list[Payment] = field(default_factory=list)
+    paying: set[str] = field(default_factory=set)
+
+    def add(self, payment: Payment) -> None:
+        amount, out = payment.authorization.amount, self.final.time < payment.authorization.valid_before
+        match payment.status:
+            case PaymentStatus.COMPLETED if payment.block_number <= self.final.number:
+                self.settled += amount
+                self.protocols[payment.protocol] += amount
+            case PaymentStatus.PENDING:
+                self.held += amount
+                self.in_flight += out
+        verdict = compare(payment, self.activity, self.final)
+        match verdict:
+            case Mismatch():
+                self.mismatches.append(verdict)
+            case Finding():
+                self.findings.append(verdict)
+            case None if payment.status is PaymentStatus.FAILED and out:
+                self.findings += _still_payable(payment, self.chain)
+        if payment.contradiction and not isinstance(verdict, Mismatch):
+            self.findings.append(finding_for(Kind.CONTRADICTION, payment, payment.contradiction))
+        self.paying.add(payment.run_id)
+        if self.come_back.claim(payment):
+            self.suspects.append(payment)
 
 
 def payments_of(payer: str, token: Token, ledgers: Ledgers) -> Iterator[Payment]:

@@ -124,10 +124,13 @@ def _unneeded(run: Run, event: RunCancelled | JobFinished | PaymentAdopted) -> t
 
 
 def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
-    vendor = job.quote.vendor_id
-    amount = show_usd(job.quote.amount)
     if isinstance(event, NEWS) and not isinstance(event, JobProgressed) and not is_noted(job, event):
         return ()
+    return _of_payment(job, event) or _of_work(job, event) or _of_files(job, event)
+
+
+def _of_payment(job: Job, event: Event) -> tuple[Observation, ...]:
+    vendor, amount = job.quote.vendor_id, show_usd(job.quote.amount)
     match event:
         case JobDropped(job_id, reason, cause):
             text = f"{vendor} was not paid, {amount} released: {reason}"
@@ -157,17 +160,18 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
             if isinstance(job, Authorized) and isinstance(job.work, Completed):
                 text += ", though it completed the job"
             return (_payment(text, job_id, "voided"),)
+    return ()
+
+
+def _of_work(job: Job, event: Event) -> tuple[Observation, ...]:
+    vendor = job.quote.vendor_id
+    match event:
         case JobClaimed(job_id, vendor_job_id):
             data = {"kind": "claimed", "vendorJobId": vendor_job_id}
             text = f"{vendor} named its job {vendor_job_id}"
             if isinstance(job, Authorized):
-                text += f"; {amount} stay held, and it takes them once the work is done"
+                text += f"; {show_usd(job.quote.amount)} stay held, and it takes them once the work is done"
             return (Observation(ObservationType.METRIC, text, job_id, data),)
-        case InputsDelivered(job_id):
-            text = f"{vendor} has all the files that the job reads"
-            if job.quote.envelope != NO_ENVELOPE:
-                text = f"{vendor} is to fetch the files that the job reads, by signed URLs in its order"
-            return (_news(text, job_id, "delivered"),)
         case JobProgressed(job_id, progress, new_logs, reply):
             text = f"{progress:.0%} done" + (f"; {vendor} says: {reply}" if reply else "")
             metric = Observation(ObservationType.METRIC, text, job_id, {"progress": progress})
@@ -179,6 +183,22 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case JobAnswered(job_id, _, reply):
             text = f"{vendor} answers, without news of the job: {reply}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "answered", "vendorId": vendor}),)
+        case JobStopped(job_id, reply):
+            return (_news(f"{vendor} was told that the job is not needed any more: {reply}", job_id, "stopped"),)
+        case JobFinished(job_id, outcome, new_logs):
+            kept = (_file_kept(vendor, job_id, file) for file in event.files)
+            return (*_logs(job, new_logs), *_metrics(job, event.metrics), *kept, _finished(vendor, job_id, outcome))
+    return ()
+
+
+def _of_files(job: Job, event: Event) -> tuple[Observation, ...]:
+    vendor = job.quote.vendor_id
+    match event:
+        case InputsDelivered(job_id):
+            text = f"{vendor} has all the files that the job reads"
+            if job.quote.envelope != NO_ENVELOPE:
+                text = f"{vendor} is to fetch the files that the job reads, by signed URLs in its order"
+            return (_news(text, job_id, "delivered"),)
         case CollectingBegan(job_id, work):
             files = work.files or (work.offer.files if work.offer else ())
             size = sum(file.bytes for file in files)
@@ -206,11 +226,6 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case CollectingHindered(job_id, _, problem):
             text = f"no file of {vendor} comes: {problem}"
             return (Observation(ObservationType.ERROR, text, job_id, {"kind": "hindered", "vendorId": vendor}),)
-        case JobStopped(job_id, reply):
-            return (_news(f"{vendor} was told that the job is not needed any more: {reply}", job_id, "stopped"),)
-        case JobFinished(job_id, outcome, new_logs):
-            kept = (_file_kept(vendor, job_id, file) for file in event.files)
-            return (*_logs(job, new_logs), *_metrics(job, event.metrics), *kept, _finished(vendor, job_id, outcome))
     return ()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gpuagent import settings, wiring
-from gpuagent.adapters.mongo import policy as policies
+from gpuagent.adapters.mongo import enforcement
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
@@ -262,17 +262,17 @@ def test_two_processes_that_reserve_at_once_meet(
     world.allow(wallet_per_day=PRICE)
     runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]
     planned = [apply(run, plan(run, world.ports)) for run in runs]
-    first, enforce, saves = iter([True]), policies.enforce, []
+    first, enforce, saves = iter([True]), enforcement.enforce, []
     with wiring.open_agent(settings.read(world.environment)) as other, ThreadPoolExecutor(1) as pool:
 
-        def enforce_slowly(*seen: Any) -> policies.Counted | None:
+        def enforce_slowly(*seen: Any) -> enforcement.Counted | None:
             counted = enforce(*seen)
             if next(first, False):
                 saves.append(pool.submit(other.ports.store.save, runs[1], planned[1], (), world.market.clock.now()))
                 wait(saves, 0.3)  # it is held up, as it is to be
             return counted
 
-        monkeypatch.setattr(policies, "enforce", enforce_slowly)
+        monkeypatch.setattr(enforcement, "enforce", enforce_slowly)
         world.store.save(runs[0], planned[0], (), world.market.clock.now())
         with pytest.raises(PolicyRefused, match="wallet per day"):
             saves[0].result()

@@ -110,7 +110,7 @@ def test_five_minutes_around_an_edge_the_earlier_clock_decides(world: World) -> 
     edge = month_end(now)
     settled_at(world, edge - 3600)
     for ahead, used in ((edge - now - 60, PRICE), (edge - now + 60, 0)):
-        counted = sums.read(database, rules, run, run.network, (), edge + 90, ahead)
+        counted = sums.read(database, sums.SumsQuery(rules, run, run.network, (), edge + 90, ahead))
         assert counted.usage.months.get(("tag", "alpha"), 0) == used
 
 

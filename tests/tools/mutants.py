@@ -765,15 +765,15 @@ MUTANTS = (
     ),
     Mutant(
         "a signature is held against the sums of rules that are not in force any more",
-        "gpuagent/adapters/mongo/policy.py",
-        "            if known not in (None, rules) or (day and not fits):",
-        "            if False:",
+        "gpuagent/adapters/mongo/enforcement.py",
+        "    if known not in (None, rules) or (day and not fits):",
+        "    if False:",
         "tests/agent/test_caps.py -k new_meanwhile",
     ),
     Mutant(
         "a vendor counts as proven by what was read last",
         "gpuagent/adapters/mongo/sums.py",
-        "    if unproven and rules.new_vendor is not None and not counts_new:",
+        "    if unproven and query.rules.new_vendor is not None and not query.counts_new:",
         "    if False:",
         "tests/agent/test_caps.py -k not_proven_any_more",
     ),
@@ -1350,7 +1350,7 @@ MUTANTS = (
     Mutant(
         "a cap checked outside the transaction",
         "gpuagent/adapters/mongo/store.py",
-        "policies.enforce(self._database, session, before, after, job, at, *lately, day, *records)",
+        "enforcement.enforce(self._database, session, before, after, job, at, prior)",
         "None",
         "tests/agent/test_caps.py -k planned_apart",
     ),
@@ -1384,7 +1384,7 @@ MUTANTS = (
     ),
     Mutant(
         "what was released since a sum was added up refuses",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         " and most <= rules.wallet_per_day",
         "",
         "tests/adapters/mongo/test_wallet_day.py -k released_since",
@@ -1413,7 +1413,7 @@ MUTANTS = (
     Mutant(
         "two processes that reserve at once do not see each other",
         "gpuagent/adapters/mongo/store.py",
-        "policies.count(self._database, session, after.payer, growth) if growth else None",
+        "enforcement.count(self._database, session, after.payer, growth) if growth else None",
         "None",
         "tests/agent/test_caps.py -k reserve_at_once_meet",
     ),
@@ -1421,7 +1421,7 @@ MUTANTS = (
         "a cap on a tag counts one day",
         "gpuagent/adapters/mongo/sums.py",
         '{"tags": {"$in": tags}, **ever, **others}',
-        '{"tags": {"$in": tags}, **since, **others}',
+        '{"tags": {"$in": tags}, **ever, **_since(query), **others}',
         "tests/agent/test_caps.py -k no_day_lifts",
     ),
     Mutant(
@@ -1434,20 +1434,20 @@ MUTANTS = (
     Mutant(
         "held amounts do not count against a day",
         "gpuagent/adapters/mongo/sums.py",
-        "since = {**ever, ",
-        'since = {"state": "settled", ',
+        "_day_lookups(query, {**ever, ",
+        '_day_lookups(query, {"state": "settled", ',
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(
         "amounts of all networks count together",
         "gpuagent/adapters/mongo/sums.py",
-        'on_network: Document = {"quote.network": network}',
+        'on_network: Document = {"quote.network": query.network}',
         "on_network: Document = {}",
         "tests/agent/test_caps.py -k what_is_held",
     ),
     Mutant(
         "an approval that is demanded meanwhile is not asked for",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         "    if approved is None and approval(rules, job.quote, counted.at):",
         "    if False:",
         "tests/agent/test_caps.py -k demanded_meanwhile",
@@ -1496,7 +1496,7 @@ MUTANTS = (
     ),
     Mutant(
         "a halt that comes while the wallet signs is not seen",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         " | (Reserved(approval=approved), Authorized()):",
         ":",
         "tests/agent/test_halt.py -k middle_of_signing",
@@ -1504,8 +1504,8 @@ MUTANTS = (
     Mutant(
         "a payee that changes in a 402 halts no vendor",
         "gpuagent/agent/pay.py",
-        "        halt_payee(error, vendor, ports)\n",
-        "",
+        "            halt_payee(error, vendor, ports)\n",
+        "            pass\n",
         "tests/safety/test_wild_sellers.py -k ten_good_sales",
     ),
     Mutant(
@@ -1707,7 +1707,7 @@ MUTANTS = (
     ),
     Mutant(
         "a life that was forbidden while it was signed is saved",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         "        if life_s > max(longest, TIMEOUT_MAX_S):",
         "        if False:",
         "tests/agent/test_caps.py -k policy_or_record",
@@ -1799,8 +1799,8 @@ MUTANTS = (
     Mutant(
         "what a payment says of money that came back is believed",
         "gpuagent/books/sweep.py",
-        "        if come_back.claim(payment):",
-        "        if come_back.claim(payment) and not payment:",
+        "        if self.come_back.claim(payment):",
+        "        if self.come_back.claim(payment) and not payment:",
         "tests/books/test_refunds.py -k is_what_is_booked",
     ),
     Mutant(
@@ -2164,8 +2164,8 @@ MUTANTS = (
     Mutant(
         "a disabled vendor gets a signature",
         "gpuagent/agent/pay.py",
-        "    if problem := record_problem(job.quote, vendor) or policy_problem(",
-        "    if problem := policy_problem(",
+        "    problem = record_problem(job.quote, vendor) or policy_problem(",
+        "    problem = policy_problem(",
         "tests/agent/test_disputes.py -k reservation_of_a_vendor",
     ),
     Mutant(
@@ -2177,7 +2177,7 @@ MUTANTS = (
     ),
     Mutant(
         "a vendor disabled while the wallet signs gets the signature stored",
-        "gpuagent/adapters/mongo/policy.py",
+        "gpuagent/adapters/mongo/enforcement.py",
         "    if record and (problem := record_problem(",
         "    if False and (problem := record_problem(",
         "tests/agent/test_disputes.py -k while_the_wallet_signs",
@@ -2808,8 +2808,8 @@ MUTANTS = (
     Mutant(
         "two refunds bring more than was paid",
         "gpuagent/adapters/mongo/refunds.py",
-        'document["amount"]]}, "$amount"]},',
-        'document["amount"]]}, {"$add": ["$amount", "$amount"]}]},',
+        'returned]}, "$amount"]},',
+        'returned]}, {"$add": ["$amount", "$amount"]}]},',
         "tests/books/test_refunds.py -k bounds_what",
     ),
     Mutant(
@@ -2822,7 +2822,7 @@ MUTANTS = (
     Mutant(
         "a refund of a payment that is still out",
         "gpuagent/adapters/mongo/refunds.py",
-        '                "status": PaymentStatus.COMPLETED.value,\n',
+        '            "status": PaymentStatus.COMPLETED.value,\n',
         "",
         "tests/books/test_refunds.py -k bounds_what",
     ),
@@ -3565,8 +3565,8 @@ MUTANTS = (
     Mutant(
         "a vendor is paid that is not trusted any more",
         "gpuagent/agent/pay.py",
-        "    if problem := unsuitable(",
-        "    if False and unsuitable(",
+        "    if problem := problem or unsuitable(",
+        "    if problem := problem and unsuitable(",
         "tests/agent/test_collect_races.py -k trust_that_ends",
     ),
     Mutant(
@@ -3866,8 +3866,8 @@ MUTANTS = (
     Mutant(
         "a run with several jobs spends what the rest of them cost",
         "gpuagent/agent/market.py",
-        "available=max(budget.available(run) - reserve, 0) if reserve else budget.available(run),",
-        "available=budget.available(run),",
+        "available=max(context.available - reserve, 0) if reserve else context.available,",
+        "available=context.available,",
         "tests/agent/test_several.py -k dear_try",
     ),
     Mutant(

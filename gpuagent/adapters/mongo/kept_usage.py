@@ -7,7 +7,7 @@ transaction reads (wallet_day.py).
 from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 
-from gpuagent.adapters.mongo.policy import Counted
+from gpuagent.adapters.mongo.enforcement import Counted
 from gpuagent.adapters.mongo.sums import caps_more
 from gpuagent.adapters.mongo.wallet_day import WalletDay
 from gpuagent.core.model import Run

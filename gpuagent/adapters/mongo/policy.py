@@ -1,30 +1,26 @@
-"""The owner's spending policy in MongoDB, and the sums that count against it.
+"""The owner's spending policy in MongoDB. Every version stays, with who made it and why; one is in force.
 
-Every version stays, with who made it and why; one is current. A reservation counts itself on the current version, first
-in the transaction that writes it: two that would pass a cap together meet there, and so do a reservation and a change.
-One of the two starts again, having done nothing yet; what it then adds up, or is told of a total, has the other in it.
+Reservations are held against it in enforcement.py.
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from bson import Int64, ObjectId
-from pymongo import DESCENDING, ReturnDocument
+from bson import Int64
+from pymongo import DESCENDING
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from gpuagent.adapters.mongo import alerts, sums
+from gpuagent.adapters.mongo import alerts
 from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
 from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
-from gpuagent.adapters.mongo.wallet_day import WalletDay, added_up, increments
 from gpuagent.core import months
-from gpuagent.core.alerts import halt_alert, tag_alerts
-from gpuagent.core.model import TIMEOUT_MAX_S, Authorized, Job, Reserved, Run, Vendor
-from gpuagent.core.money import show_usd
+from gpuagent.core.alerts import halt_alert
+from gpuagent.core.model import Vendor
 from gpuagent.core.months import MonthBudget
 from gpuagent.core.policy import (
     FIRST,
@@ -32,13 +28,10 @@ from gpuagent.core.policy import (
     Halt,
     Limit,
     Policy,
-    approval,
     check,
     loosenings,
-    refusals,
 )
 from gpuagent.core.rules import RULES, Rule
-from gpuagent.core.terms import record_problem, timeout_max_s
 from gpuagent.core.zones import UTC_NAME
 from gpuagent.errors import BadInput, PolicyRefused
 
@@ -46,20 +39,6 @@ Documents = Database[dict[str, Any]]
 REASON_MAX = 500
 AGENT = "gpuagent"
 """The author of the versions that no user makes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A reservation on the network, counted. rules: the version that it counts against.
-
-    wallet_day: what counts with it against the wallet's cap of a day, at most. day: the sum that says so, None without
-    a cap.
-    """
-
-    rules: Policy
-    network: str
-    wallet_day: int
-    day: WalletDay | None = None
 
 
 def ensure(database: Documents, at: float) -> None:
@@ -74,87 +53,6 @@ def ensure(database: Documents, at: float) -> None:
 def read(database: Documents, session: ClientSession | None = None) -> Policy:
     """The policy in force. Raises PolicyRefused when there is none."""
     return readable(database.policies.find_one(CURRENT, session=session))
-
-
-def count(database: Documents, session: ClientSession, payer: str, amounts: Mapping[str, int]) -> Document | None:
-    """Count a save with that growth() on the policy in force, before anything that it rests on is read.
-
-    The document in force as it is then, with the server's clock in `countedAt`; None where there is none.
-    """
-    counted = {"$inc": increments(payer, amounts), "$currentDate": {"countedAt": True}}
-    return database.policies.find_one_and_update(
-        CURRENT, counted, return_document=ReturnDocument.AFTER, session=session
-    )
-
-
-def enforce(
-    database: Documents,
-    session: ClientSession,
-    before: Run,
-    after: Run,
-    job: Job,
-    at: float,
-    ahead: float,
-    known: Policy | None = None,
-    unproven: Collection[str] = (),
-    day: WalletDay | None = None,
-    policy: Document | None = None,
-    record: Document | None = None,
-) -> Counted | None:
-    """Hold a new reservation, or a first signature, against policy and vendor's record as this transaction sees them.
-
-    at: Unix seconds; what it is held against is never later than by the database's clock, as sums.read() has it.
-    known: the rules that were in force lately, which say what to add up; where others are by now, they do. unproven: as
-    sums.read() has it. day: the wallet's sum on the job's network, if there is one: it is added up where that says
-    nothing, or too much. policy: as count() brought it. record: the vendor's, where that is known. Where these two and
-    `day` are all that a new reservation is held against, nothing is read for it.
-
-    Returns what a new reservation was counted against, None for all else. A reservation must have counted itself
-    in this transaction. Raises PolicyRefused.
-    """
-    own, vendor_id, network = ObjectId(job.job_id), job.quote.vendor_id, job.quote.network
-
-    def counted_by(rules: Policy, *, wallet: bool = True) -> sums.Sums:
-        read_of = (database, rules, after, network, [vendor_id], at, ahead, own, session)
-        return sums.read(*read_of, unproven=unproven, wallet=wallet)
-
-    saved = next((earlier for earlier in before.jobs if earlier.job_id == job.job_id), None)
-    match saved, job:
-        case (None, Reserved(approval=approved)) | (Reserved(approval=approved), Authorized()):
-            counted = None
-            if policy and record and not saved:
-                known = readable(policy)
-                counted = sums.unread(policy, record, known, after, at, ahead, wallet=day is None)
-            counted = counted or counted_by(known or read(database, session), wallet=day is None)
-            rules = readable(counted.policy)
-            most = day.most(counted.policy, network, after.payer, counted.at) if day else None
-            fits = most is not None and rules.wallet_per_day is not None and most <= rules.wallet_per_day
-            if known not in (None, rules) or (day and not fits):
-                counted, most = counted_by(rules), None
-        case _:
-            return None
-    usage = counted.usage if most is None else replace(counted.usage, wallet_day=most - job.quote.amount)
-    reasons = [refusal.reason for refusal in refusals(rules, after, job.quote, usage, job.job_id)]
-    record = counted.records.get(vendor_id)
-    if record and (problem := record_problem(job.quote, vendor_from(record))):
-        reasons.append(problem)
-    if record and isinstance(job, Authorized):
-        life_s, longest = job.authorization.life_s, timeout_max_s(vendor_from(record), rules.authorization_max_s)
-        if life_s > max(longest, TIMEOUT_MAX_S):  # a shorter life is not recorded
-            reasons.append(f"its authorization lives {life_s} s, where {longest} are allowed by now")
-    if approved is None and approval(rules, job.quote, counted.at):
-        reasons.append(f"{show_usd(job.quote.amount)} needs an approval by now")
-    if reasons:
-        raise PolicyRefused("; ".join(reasons))
-    if saved:
-        return None
-    alerts.write(database, tag_alerts(rules.tag_totals, usage.tags, after, job.quote), at, session)
-    if most is None:
-        day = None
-        if rules.wallet_per_day is not None:
-            early = counted.wallet_early + job.quote.amount
-            day = added_up(early, counted.policy, network, after.payer, counted.early)
-    return Counted(rules, network, usage.wallet_day + job.quote.amount, day)
 
 
 def change(

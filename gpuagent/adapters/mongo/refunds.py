@@ -84,34 +84,39 @@ def book_refund(connection: Connection, refund: Refund, at: float) -> bool:
     }
 
     def write(session: ClientSession) -> None:
-        database = connection.database
-        database.refunds.insert_one({**document}, session=session)
-        counted = database.payments.update_one(
-            {
-                "jobId": document["jobId"],
-                **FIRST_ATTEMPT,
-                "vendorId": refund.vendor_id,
-                "network": refund.network,
-                "status": PaymentStatus.COMPLETED.value,
-                "$expr": {
-                    "$and": [
-                        {"$eq": [{"$toLower": "$payer"}, transfer.wallet]},
-                        {"$eq": [{"$toLower": "$asset"}, document["asset"]]},
-                        {"$lte": [{"$add": [{"$ifNull": ["$refunded", 0]}, document["amount"]]}, "$amount"]},
-                    ]
-                },
-            },
-            {"$inc": {"refunded": document["amount"]}},
-            session=session,
-        )
-        if not counted.matched_count:
-            raise Refused(
-                f"{transfer} is not booked for job {refund.job_id}: it was not paid from that wallet in that token, or "
-                "more would have come back than was paid. The transfer stays a line of its own"
-            )
-        _observe(database, session, refund.run_id, refund_observation(refund), at)
+        connection.database.refunds.insert_one({**document}, session=session)
+        _add_to_payment(connection.database, session, refund)
+        _observe(connection.database, session, refund.run_id, refund_observation(refund), at)
 
     return _once(connection, write)
+
+
+def _add_to_payment(database: Database[Document], session: ClientSession, refund: Refund) -> None:
+    """Add the refund to the sum in the payment that it is of. Raises Refused unless there is one that it fits."""
+    transfer, returned = refund.transfer, money(refund.transfer.amount)
+    counted = database.payments.update_one(
+        {
+            "jobId": ObjectId(refund.job_id),
+            **FIRST_ATTEMPT,
+            "vendorId": refund.vendor_id,
+            "network": refund.network,
+            "status": PaymentStatus.COMPLETED.value,
+            "$expr": {
+                "$and": [
+                    {"$eq": [{"$toLower": "$payer"}, transfer.wallet]},
+                    {"$eq": [{"$toLower": "$asset"}, refund.asset.lower()]},
+                    {"$lte": [{"$add": [{"$ifNull": ["$refunded", 0]}, returned]}, "$amount"]},
+                ]
+            },
+        },
+        {"$inc": {"refunded": returned}},
+        session=session,
+    )
+    if not counted.matched_count:
+        raise Refused(
+            f"{transfer} is not booked for job {refund.job_id}: it was not paid from that wallet in that token, or "
+            "more would have come back than was paid. The transfer stays a line of its own"
+        )
 
 
 def _once(connection: Connection, write: Callable[[ClientSession], None]) -> bool:

@@ -14,6 +14,7 @@ from pymongo.errors import DuplicateKeyError
 from gpuagent.adapters.mongo import (
     alerts,
     documents,
+    enforcement,
     jobs,
     past_jobs,
     payments,
@@ -178,10 +179,10 @@ class MongoStore:
 
     def _write(
         self, session: ClientSession, before: Run, after: Run, observations: Sequence[Observation], at: float
-    ) -> policies.Counted | None:
+    ) -> enforcement.Counted | None:
         """What a new reservation was counted against, if there is one."""
         growth = wallet_day.growth(before, after)
-        policy = policies.count(self._database, session, after.payer, growth) if growth else None
+        policy = enforcement.count(self._database, session, after.payer, growth) if growth else None
         guarded = self._runs.update_one(
             {"_id": ObjectId(before.run_id), "version": before.version},
             {"$set": documents.run_fields(after, at)},
@@ -190,13 +191,14 @@ class MongoStore:
         if not guarded.matched_count:
             raise StaleRun(f"run {before.run_id} has moved on from version {before.version}")
 
-        counted: policies.Counted | None = None
-        lately = self._ahead(), self._rules, self._unproven
+        counted: enforcement.Counted | None = None
+        ahead, rules, unproven = self._ahead(), self._rules, self._unproven
         for job in after.jobs:
             if job not in before.jobs:
                 day = self._records.wallet_day(job.quote.network, after.payer)
-                records = policy, self._kept.record(policy, job.quote.vendor_id)
-                reserved = policies.enforce(self._database, session, before, after, job, at, *lately, day, *records)
+                record = self._kept.record(policy, job.quote.vendor_id)
+                prior = enforcement.Prior(ahead, rules, unproven, day, policy, record)
+                reserved = enforcement.enforce(self._database, session, before, after, job, at, prior)
                 counted = reserved or counted
                 more = {"policyVersion": reserved.rules.version} if reserved else {}
                 self._write_job(session, before, after, job, at, more)
@@ -247,9 +249,8 @@ class MongoStore:
         rules: Policy | None = None,
     ) -> Usage:
         rules, own = rules or policies.read(self._database), ObjectId(job_id) if job_id else None
-        return sums.read(
-            self._database, rules, run, network, vendor_ids, at, self._ahead(), own, unproven=self._unproven
-        ).usage
+        query = sums.SumsQuery(rules, run, network, vendor_ids, at, self._ahead(), own, self._unproven)
+        return sums.read(self._database, query).usage
 
     @deadlined
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> list[PastJob]:
@@ -260,7 +261,8 @@ class MongoStore:
         self, run: Run, network: str, vendor_ids: Sequence[str], at: float, limit: int, rules: Policy | None = None
     ) -> TrackRecord:
         rules = rules or policies.read(self._database)
-        return self._records.read(run, network, vendor_ids, at, self._ahead(), limit, rules, self._unproven)
+        query = sums.SumsQuery(rules, run, network, vendor_ids, at, self._ahead(), unproven=self._unproven)
+        return self._records.read(query, limit)
 
     @deadlined
     def change_policy(self, revise: Callable[[Policy], Policy], by: str, why: str, at: float) -> Policy:

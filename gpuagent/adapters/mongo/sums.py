@@ -1,7 +1,7 @@
 """The sums that count against the caps of a policy, in one read, with the server's clock and the vendors' records."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bson import ObjectId
@@ -41,97 +41,125 @@ class Sums:
     past: Sequence[Document]
 
 
-def read(
-    database: Database[dict[str, Any]],
-    rules: Policy,
-    run: Run,
-    network: str,
-    vendor_ids: Sequence[str],
-    at: float,
-    ahead: float = 0.0,
-    job_id: ObjectId | None = None,
-    session: ClientSession | None = None,
-    past: Stages | None = None,
-    unproven: Collection[str] = (),
-    wallet: bool = True,
-) -> Sums:
-    """The sums of all runs in this database that pay on this network, without the job itself, by these rules.
+@dataclass(frozen=True, slots=True)
+class SumsQuery:
+    """Which sums to read: those that `rules` cap for this run and these vendors, over all runs on the network.
 
-    past: past_jobs.pipeline(), to be read too. unproven: vendors whose records said lately that they are not proven;
-    where a record says so of another, all is read again with what counts against a new vendor. wallet: whether the
-    wallet's day is added up; else it is 0.
-    at: where a day ends, but never later than by the database's clock, which is taken to be `ahead` seconds ahead.
-    Raises PolicyRefused where no policy is in force.
+    at: where a day ends, Unix seconds, but never later than by the database's clock, which is taken to be `ahead`
+    seconds ahead. job_id: a job that is left out, as it is the one to be judged. unproven: vendors whose records said
+    lately that they are not proven; where a record says so of another, all is read again with what counts against a
+    new vendor. wallet: whether the wallet's day is added up; else it is 0. past: past_jobs.pipeline(), to be read too.
     """
-    day_from = date(at - DAY_S)
-    by_server = {"$subtract": [{"$add": ["$$NOW", round(ahead * MS)]}, round(DAY_S * MS)]}
-    counts_today = {"$or": [{"$ne": ["$state", "settled"]}, {"$gte": ["$settledAt", {"$min": [day_from, by_server]}]}]}
-    on_network: Document = {"quote.network": network}
-    # As an expression, for which no index is chosen: by _id all jobs that there ever were are others.
-    is_other = {"$ne": ["$_id", job_id]}
-    others: Document = {**on_network, "$expr": is_other}
-    ever = {"state": {"$in": [*HELD, "settled"]}}
-    # By a time that the query can look up in an index, and what is held has none; then exactly, by the earlier of the
-    # two clocks. The index has all that this needs: no job is read.
-    since = {**ever, "settledAt": {"$not": {"$lt": date(at - DAY_S - SLACK_S)}}, **on_network}
-    today = {"$cond": [{"$and": [is_other, counts_today]}, "$expectedCost", money(0)]}
-    early = {"$cond": [is_other, "$expectedCost", money(0)]}
 
-    def day(by: str, names: Sequence[str], **totals: Document) -> Stages:
-        counted = {"$match": {by: {"$in": list(names)}, **since}}
-        return [counted, {"$group": {"_id": f"${by}", "total": {"$sum": today}, **totals}}]
+    rules: Policy
+    run: Run
+    network: str
+    vendor_ids: Sequence[str]
+    at: float
+    ahead: float = 0.0
+    job_id: ObjectId | None = None
+    unproven: Collection[str] = ()
+    wallet: bool = True
+    past: Stages | None = None
 
-    tags = [tag for tag in run.tags if tag in rules.tag_totals]
-    # Not $unionWith, which no transaction may use.
-    counts_new = rules.new_vendor is not None and not set(unproven).isdisjoint(vendor_ids)
-    records_of: Stages = [{"$match": {"vendorId": {"$in": list(vendor_ids)}}}]
-    lookups = {"records": ("vendors", records_of + (_new(network, ever, others) if counts_new else []))}
-    if past is not None:
-        lookups["past"] = ("vendors", past)
-    if rules.wallet_per_day is not None and wallet:
-        lookups["wallet"] = ("jobs", day("payer", [run.payer], early={"$sum": early}))
-    if rules.vendor_per_day is not None:
-        lookups["vendor"] = ("jobs", day("vendorId", vendor_ids))
-    if tags:
-        wanted = {"$match": {"tags": {"$in": tags}, **ever, **others}}
-        add = {"$group": {"_id": "$tags", "total": {"$sum": "$expectedCost"}}}
-        # Of the several tags of a run, those that are wanted.
-        lookups["tags"] = ("jobs", [wanted, {"$unwind": "$tags"}, wanted, add])
-    if rules.month_budgets:
-        by_server_now = {"$add": ["$$NOW", round(ahead * MS)]}
-        lookups |= months.lookups(rules, run, at, by_server_now, SLACK_S, others)
-    pipeline: Stages = [
-        {"$match": CURRENT},
-        {"$set": {"now": "$$NOW"}},
-        *(
-            {"$lookup": {"from": collection, "pipeline": stages, "as": f"sums.{name}"}}
-            for name, (collection, stages) in lookups.items()
-        ),
+    @property
+    def counts_new(self) -> bool:
+        """Whether what counts against a new vendor is read."""
+        return self.rules.new_vendor is not None and not set(self.unproven).isdisjoint(self.vendor_ids)
+
+    @property
+    def server_now(self) -> Document:
+        """The expression for the database's clock."""
+        return {"$add": ["$$NOW", round(self.ahead * MS)]}
+
+
+def read(database: Database[dict[str, Any]], query: SumsQuery, session: ClientSession | None = None) -> Sums:
+    """The sums, in one read. Raises PolicyRefused where no policy is in force."""
+    lookups = [
+        {"$lookup": {"from": collection, "pipeline": stages, "as": f"sums.{name}"}}
+        for name, (collection, stages) in _lookups(query).items()
     ]
+    pipeline: Stages = [{"$match": CURRENT}, {"$set": {"now": "$$NOW"}}, *lookups]
     document = next(iter(database.policies.aggregate(pipeline, session=session)), None)
     if document is None:
         raise PolicyRefused("there is no policy in force any more: try again")
-    now = round(seconds(document["now"]) + ahead, 3)
+    at, now = query.at, round(seconds(document["now"]) + query.ahead, 3)
     if now < at - SLACK_S:
-        return read(database, rules, run, network, vendor_ids, now, ahead, job_id, session, past, unproven, wallet)
-    read_there = document.pop("sums")
+        return read(database, replace(query, at=now), session)
+    groups = document.pop("sums")
+    records: dict[str, Document] = {record["vendorId"]: record for record in groups["records"]}
+    unproven = [name for name, record in records.items() if record.get("proven") is False]
+    if unproven and query.rules.new_vendor is not None and not query.counts_new:
+        return read(database, replace(query, unproven=unproven), session)
+    wallet_early = sum(amount(group["early"]) for group in groups.get("wallet", ()))
+    usage = _usage(query.run, groups, records)
+    return Sums(usage, wallet_early, at - SLACK_S, min(at, now), records, document, groups.get("past", ()))
+
+
+def _usage(run: Run, groups: Mapping[str, Any], records: Mapping[str, Document]) -> Usage:
     sums = {
-        name: {group["_id"]: amount(group["total"]) for group in read_there.get(name, ())}
+        name: {group["_id"]: amount(group["total"]) for group in groups.get(name, ())}
         for name in ("wallet", "vendor", "tags", *months.NAMES.values())
     }
-    records: dict[str, Document] = {record["vendorId"]: record for record in read_there["records"]}
-    unproven = [name for name, record in records.items() if record.get("proven") is False]
-    if unproven and rules.new_vendor is not None and not counts_new:
-        return read(database, rules, run, network, vendor_ids, at, ahead, job_id, session, past, unproven, wallet)
-    usage = Usage(
+    return Usage(
         sums["wallet"].get(run.payer, 0),
         sums["vendor"],
         sums["tags"],
         {name: _held_or_paid(record) for name, record in records.items() if _is_new(record)},
         months.by_key(sums),
     )
-    wallet_early = sum(amount(group["early"]) for group in read_there.get("wallet", ()))
-    return Sums(usage, wallet_early, at - SLACK_S, min(at, now), records, document, read_there.get("past", ()))
+
+
+def _lookups(query: SumsQuery) -> dict[str, tuple[str, Stages]]:
+    """Collection and pipeline of each sum that the rules cap, and of the vendors' records. No $unionWith: a transaction
+    may not use it."""
+    on_network: Document = {"quote.network": query.network}
+    # As an expression, for which no index is chosen: by _id all jobs that there ever were are others.
+    is_other = {"$ne": ["$_id", query.job_id]}
+    others: Document = {**on_network, "$expr": is_other}
+    ever = {"state": {"$in": [*HELD, "settled"]}}
+    records_of: Stages = [{"$match": {"vendorId": {"$in": list(query.vendor_ids)}}}]
+    more = _new(query.network, ever, others) if query.counts_new else []
+    lookups = {"records": ("vendors", records_of + more)}
+    if query.past is not None:
+        lookups["past"] = ("vendors", query.past)
+    lookups |= _day_lookups(query, {**ever, **on_network}, is_other)
+    if tags := [tag for tag in query.run.tags if tag in query.rules.tag_totals]:
+        wanted = {"$match": {"tags": {"$in": tags}, **ever, **others}}
+        add = {"$group": {"_id": "$tags", "total": {"$sum": "$expectedCost"}}}
+        # Of the several tags of a run, those that are wanted.
+        lookups["tags"] = ("jobs", [wanted, {"$unwind": "$tags"}, wanted, add])
+    if query.rules.month_budgets:
+        lookups |= months.lookups(query.rules, query.run, query.at, query.server_now, SLACK_S, others)
+    return lookups
+
+
+def _day_lookups(query: SumsQuery, counted: Document, is_other: Document) -> dict[str, tuple[str, Stages]]:
+    """The sums of the last 24 hours that are capped: of the run's wallet, and of each vendor."""
+    day_from = date(query.at - DAY_S)
+    by_server = {"$subtract": [query.server_now, round(DAY_S * MS)]}
+    counts_today = {"$or": [{"$ne": ["$state", "settled"]}, {"$gte": ["$settledAt", {"$min": [day_from, by_server]}]}]}
+    today = {"$cond": [{"$and": [is_other, counts_today]}, "$expectedCost", money(0)]}
+    early = {"$cond": [is_other, "$expectedCost", money(0)]}
+
+    def day(by: str, names: Sequence[str], **totals: Document) -> Stages:
+        matched = {"$match": {by: {"$in": list(names)}, **counted, **_since(query)}}
+        return [matched, {"$group": {"_id": f"${by}", "total": {"$sum": today}, **totals}}]
+
+    lookups = {}
+    if query.rules.wallet_per_day is not None and query.wallet:
+        lookups["wallet"] = ("jobs", day("payer", [query.run.payer], early={"$sum": early}))
+    if query.rules.vendor_per_day is not None:
+        lookups["vendor"] = ("jobs", day("vendorId", query.vendor_ids))
+    return lookups
+
+
+def _since(query: SumsQuery) -> Document:
+    """Matches what may count in the day, by a time that the query can look up in an index; what is held has none.
+
+    It is counted exactly then, by the earlier of the two clocks. The index has all that this needs: no job is read.
+    """
+    return {"settledAt": {"$not": {"$lt": date(query.at - DAY_S - SLACK_S)}}}
 
 
 def unread(
@@ -139,8 +167,8 @@ def unread(
 ) -> Sums | None:
     """What read() brings for one vendor, where nothing has to be added up for it; None where a sum has.
 
-    policy: the document in force as policy.count() brought it, of these rules. record: the vendor's. wallet: as read()
-    has it.
+    policy: the document in force as policy.count() brought it, of these rules. record: the vendor's. The rest as
+    SumsQuery has it.
     """
     now = round(seconds(policy["countedAt"]) + ahead, 3)
     caps_wallet = wallet and rules.wallet_per_day is not None

@@ -1,18 +1,19 @@
-"""What a planner is told of vendors and caps, with as little read as will do: see kept_past.py and kept_usage.py."""
+"""Past jobs and usage of caps, as planners see them; read only where kept_past.py and kept_usage.py lack them."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pymongo.database import Database
 
 from gpuagent.adapters.mongo import past_jobs, sums
+from gpuagent.adapters.mongo.enforcement import Counted
 from gpuagent.adapters.mongo.kept_past import SPARE, KeptPast
 from gpuagent.adapters.mongo.kept_usage import KeptUsage
-from gpuagent.adapters.mongo.policy import Counted
+from gpuagent.adapters.mongo.sums import SumsQuery
 from gpuagent.adapters.mongo.wallet_day import WalletDay
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import Run
-from gpuagent.core.policy import Policy
 from gpuagent.core.ports.store import TrackRecord
 
 TOGETHER_MAX = 500
@@ -36,30 +37,17 @@ class TrackRecords:
         """What a reservation of this process has added up of the wallet's day, if one has."""
         return self._usage.day(network, payer)
 
-    def read(
-        self,
-        run: Run,
-        network: str,
-        vendor_ids: Sequence[str],
-        at: float,
-        ahead: float,
-        limit: int,
-        rules: Policy,
-        unproven: Collection[str],
-    ) -> TrackRecord:
-        """As the port has it; the rest as sums.read() has it. Raises PolicyRefused where no policy is in force."""
-        usage = self._usage.of(run, network, vendor_ids, rules, unproven)
+    def read(self, query: SumsQuery, limit: int) -> TrackRecord:
+        """What counts against the caps, and `limit` past jobs of each vendor. Raises as sums.read() does."""
+        run, network, vendor_ids = query.run, query.network, query.vendor_ids
+        usage = self._usage.of(run, network, vendor_ids, query.rules, query.unproven)
         together = len(vendor_ids) <= TOGETHER_MAX
         unread = self._past.unread(network, vendor_ids) if together else ()
         if usage is None or unread:
             stages, began = past_jobs.pipeline(None, network, unread, limit + SPARE), self._past.now()
-            read = sums.read(
-                *(self._database, rules, run, network, vendor_ids, at, ahead),
-                past=stages if unread else None,
-                unproven=unproven,
-            )
-            usage = read.usage
-            self._past.keep(network, unread, read.past, limit, began)
+            counted = sums.read(self._database, replace(query, past=stages if unread else None))
+            usage = counted.usage
+            self._past.keep(network, unread, counted.past, limit, began)
         return TrackRecord(usage, self._past_jobs(run, network, vendor_ids, limit, together))
 
     def _past_jobs(

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gpuagent.adapters.mongo import kept_past, kept_usage
+from gpuagent.adapters.mongo.enforcement import Counted
 from gpuagent.adapters.mongo.kept_usage import KeptUsage
-from gpuagent.adapters.mongo.policy import Counted
 from gpuagent.adapters.mongo.store import MongoStore
 from gpuagent.agent.plan import plan
 from gpuagent.core.model import Run, Vendor
