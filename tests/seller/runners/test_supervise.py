@@ -169,7 +169,7 @@ def test_outputs_are_bounded(run: Callable[..., tuple[int | None, str]], folder:
 def test_without_a_control_group_processes_are_watched(limits: Limits, words: str) -> None:
     argv = ["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 79 & done; wait"]
     program = ProcessProgram(subprocess.Popen(argv, start_new_session=True), Cgroup({}), limits)
-    eventually(program.problem, 30.0)
+    eventually(program.problem)
     assert words in program.problem()
     begin = time.monotonic()
     program.end()
