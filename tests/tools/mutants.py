@@ -3049,7 +3049,7 @@ MUTANTS = (
     Mutant(
         "a job works on after its paid time",
         "seller/runners/supervise.py",
-        "        if time.time() >= deadline:",
+        "        if self._clock() >= deadline:",
         "        if False and deadline:",
         "tests/seller/runners/test_supervise.py -k paid_time",
     ),

@@ -19,7 +19,7 @@ def order(command: str | list[str] = "true", **fields: Any) -> str:
 
 
 def run(line: str) -> tuple[list[str], int]:
-    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=90, check=False)
     return done.stdout.splitlines(), done.returncode
 
 
