@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS purchases (
     payer TEXT NOT NULL, nonce TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
     header TEXT NOT NULL, requirements TEXT NOT NULL, job_params TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('settling', 'settled')), tx TEXT, answer TEXT,
-    begun_at REAL NOT NULL DEFAULT 0,
+    begun_at REAL NOT NULL DEFAULT 0, looks INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (vendor_id, key),
     UNIQUE (payer, nonce)
 );
@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 ADDED = (
     ("quotes", "job_order", "TEXT NOT NULL DEFAULT ''"),
     ("purchases", "begun_at", "REAL NOT NULL DEFAULT 0"),
+    ("purchases", "looks", "INTEGER NOT NULL DEFAULT 0"),
     ("jobs", "job_order", "TEXT NOT NULL DEFAULT ''"),
     ("jobs", "start", "TEXT NOT NULL DEFAULT ''"),
     ("jobs", "failure", "TEXT NOT NULL DEFAULT ''"),
@@ -55,11 +56,14 @@ INDEXES = """
 CREATE INDEX IF NOT EXISTS quotes_by_expiry ON quotes (expires_at);
 CREATE INDEX IF NOT EXISTS purchases_by_quote ON purchases (quote_id);
 CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
+CREATE INDEX IF NOT EXISTS purchases_to_look_at ON purchases (looks) WHERE looks > 0;
 CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
 """
 """For what is asked at each quote, payment and step of the dispatcher: it must not read every sale there ever was."""
-VERSION = 1
+VERSION = 2
 """Of the tables, in the database's user_version: 0 in those that were written before it was kept."""
+LOOKS, LOST = 2, -1
+"""How often the transfer of a sale is looked for again, and what is stored once the chain has taken it back."""
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
 
 
@@ -90,7 +94,10 @@ class Quote:
 
 @dataclass(frozen=True)
 class Purchase:
-    """A payment that was verified. 'settling' means that its transfer may or may not be on chain."""
+    """A payment that was verified. 'settling' means that its transfer may or may not be on chain.
+
+    looks: how often a settled one is still looked for on chain, until it is final; LOST where it was taken back.
+    """
 
     vendor_id: str
     key: str
@@ -107,6 +114,7 @@ class Purchase:
     tx: str | None = None
     answer: str | None = None
     begun_at: float = 0.0
+    looks: int = 0
 
 
 @dataclass(frozen=True)
@@ -213,10 +221,18 @@ class Database:
         """Record that the transfer is on chain: the job begins and the answer is fixed, both or neither."""
         with self._write() as database:
             database.execute(
-                "UPDATE purchases SET state = 'settled', tx = ?, answer = ? WHERE vendor_id = ? AND key = ?",
-                (tx, json.dumps(answer), purchase.vendor_id, purchase.key),
+                "UPDATE purchases SET state = 'settled', tx = ?, answer = ?, looks = ? WHERE vendor_id = ? AND key = ?",
+                (tx, json.dumps(answer), LOOKS, purchase.vendor_id, purchase.key),
             )
             _insert(database, "jobs", vars(job))
+
+    def note_look(self, purchase: Purchase, tx: str, answer: dict[str, Any], looks: int) -> None:
+        """Record what a look at a sale's transfer found, and how many are left."""
+        with self._write() as database:
+            database.execute(
+                "UPDATE purchases SET tx = ?, answer = ?, looks = ? WHERE vendor_id = ? AND key = ?",
+                (tx, json.dumps(answer), looks, purchase.vendor_id, purchase.key),
+            )
 
     def forget(self, purchase: Purchase) -> None:
         """Delete a purchase whose authorization can never settle."""
@@ -237,6 +253,10 @@ class Database:
     def settling(self) -> list[Purchase]:
         """The purchases whose transfer may or may not be on chain."""
         return [Purchase(**row) for row in self._all("SELECT * FROM purchases WHERE state = 'settling' ORDER BY rowid")]
+
+    def to_look_at(self) -> list[Purchase]:
+        """The sales whose transfer is not final yet."""
+        return [Purchase(**row) for row in self._all("SELECT * FROM purchases WHERE looks > 0 ORDER BY rowid")]
 
     def is_at_rest(self) -> bool:
         """Whether nothing settles, waits or runs. What this does not see begins later, and so asks later if it may."""
@@ -291,8 +311,8 @@ class Database:
     def totals(self) -> tuple[int, int, int]:
         """The payments that were settled, their sum in atomic units, and the payments that are settling."""
         (row,) = self._all(
-            "SELECT COUNT(*) FILTER (WHERE state = 'settled') AS sales,"
-            " COALESCE(SUM(amount) FILTER (WHERE state = 'settled'), 0) AS amount,"
+            "SELECT COUNT(*) FILTER (WHERE state = 'settled' AND looks >= 0) AS sales,"
+            " COALESCE(SUM(amount) FILTER (WHERE state = 'settled' AND looks >= 0), 0) AS amount,"
             " COUNT(*) FILTER (WHERE state = 'settling') AS settling FROM purchases"
         )
         return row["sales"], row["amount"], row["settling"]
@@ -301,7 +321,7 @@ class Database:
         """Each payment that was settled, with its job, in the order in which they were begun."""
         return self._all(
             "SELECT purchases.payer, purchases.pay_to, purchases.tx, jobs.* FROM purchases"
-            " JOIN jobs USING (vendor_id, key) WHERE state = 'settled' ORDER BY purchases.rowid"
+            " JOIN jobs USING (vendor_id, key) WHERE state = 'settled' AND looks >= 0 ORDER BY purchases.rowid"
         )
 
     def open_jobs(self, gpu_type: str) -> int:

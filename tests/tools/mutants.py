@@ -3205,6 +3205,20 @@ MUTANTS = (
         "tests/seller/payments/test_facilitator.py -k chain_lost",
     ),
     Mutant(
+        "a transfer that was taken back is not looked for again",
+        "seller/dispatcher.py",
+        "        self._decide(shop.database.to_look_at(), confirm)\n",
+        "",
+        "tests/seller/test_dispatcher.py -k taken_back",
+    ),
+    Mutant(
+        "what the chain took back counts as received",
+        "seller/sale.py",
+        'shop.database.note_look(sale, sale.tx or "", answer, LOST)',
+        'shop.database.note_look(sale, sale.tx or "", answer, 0)',
+        "tests/seller/test_dispatcher.py -k taken_back",
+    ),
+    Mutant(
         "a payment is dead by a state that is older than its block",
         "seller/payments/settlement.py",
         "        (used,) = self._node.many([self._state(authorization, number)])",
