@@ -533,6 +533,13 @@ MUTANTS = (
         "tests/adapters/planners/llm/test_final_text.py -k broken",
     ),
     Mutant(
+        "of two answers in one object the last is taken",
+        "gpuagent/adapters/planners/llm/answer_object.py",
+        ", once=True)",
+        ")",
+        "tests/adapters/planners/llm/test_answer.py -k cannot_be_read",
+    ),
+    Mutant(
         "the end of a long answer is not read",
         "gpuagent/adapters/planners/llm/answer.py",
         "text = text[-REPLY_MAX:]",
