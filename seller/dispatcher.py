@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seller.database import Job
+from seller.database import Job, Purchase
 from seller.events import event
 from seller.folders import folder_bytes
 from seller.runners import JobState, RunnerError, UnknownJob
-from seller.sale import recover
+from seller.sale import confirm, recover
 from seller.shop import Shop
 
 STEP_S = 0.5
@@ -88,13 +88,14 @@ class Dispatcher:
 
     def _recover(self) -> None:
         now = self._shop.clock.now()
-        for purchase in self._shop.database.settling():
-            if purchase.begun_at + UNDECIDED_S > now:
-                continue
+        self._decide([each for each in self._shop.database.settling() if each.begun_at + UNDECIDED_S <= now], recover)
+
+    def _decide(self, purchases: list[Purchase], decide: Callable[[Shop, Purchase], None]) -> None:
+        for purchase in purchases:
             with _noted(purchase.quote_id), self._shop.locks.hold(purchase.vendor_id, purchase.key):
                 current = self._shop.database.purchase(purchase.vendor_id, purchase.key)
                 if current == purchase:
-                    recover(self._shop, purchase)
+                    decide(self._shop, purchase)
 
     def _start_waiting(self) -> None:
         busy = Counter(job.gpu_type for job in self._shop.database.jobs_with_work("started"))
@@ -130,6 +131,7 @@ class Dispatcher:
     def _tidy(self, now: float) -> None:
         shop = self._shop
         shop.database.drop_quotes(now - QUOTES_KEPT_S)
+        self._decide(shop.database.to_look_at(), confirm)
         shop.workshop.sweep()
         for job in shop.database.jobs_with_work("ended"):
             if (job.ended_at or now) + self._keep_s > now:

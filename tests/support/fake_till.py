@@ -65,9 +65,9 @@ class FakeTill:
             self.on_chain.add((payment.authorization.payer, payment.authorization.nonce))
         return self.outcome
 
-    def look_up(self, payment: Payment) -> Paid | Dead | Open | Unknown:
+    def look_up(self, payment: Payment, tx: str = "") -> Paid | Dead | Open | Unknown:
         if (payment.authorization.payer, payment.authorization.nonce) in self.on_chain:
-            return Paid(TX)
+            return Paid(tx or TX)
         return self.verdict
 
 

@@ -533,6 +533,13 @@ MUTANTS = (
         "tests/adapters/planners/llm/test_final_text.py -k broken",
     ),
     Mutant(
+        "of two answers in one object the last is taken",
+        "gpuagent/adapters/planners/llm/answer_object.py",
+        ", once=True)",
+        ")",
+        "tests/adapters/planners/llm/test_answer.py -k cannot_be_read",
+    ),
+    Mutant(
         "the end of a long answer is not read",
         "gpuagent/adapters/planners/llm/answer.py",
         "text = text[-REPLY_MAX:]",
@@ -3210,6 +3217,20 @@ MUTANTS = (
         "return (count, True) if stalls else",
         "return (count, True) if False else",
         "tests/seller/payments/test_facilitator.py -k chain_lost",
+    ),
+    Mutant(
+        "a transfer that was taken back is not looked for again",
+        "seller/dispatcher.py",
+        "        self._decide(shop.database.to_look_at(), confirm)\n",
+        "",
+        "tests/seller/test_dispatcher.py -k taken_back",
+    ),
+    Mutant(
+        "what the chain took back counts as received",
+        "seller/sale.py",
+        'shop.database.note_look(sale, sale.tx or "", answer, LOST)',
+        'shop.database.note_look(sale, sale.tx or "", answer, 0)',
+        "tests/seller/test_dispatcher.py -k taken_back",
     ),
     Mutant(
         "a payment is dead by a state that is older than its block",
