@@ -871,8 +871,8 @@ MUTANTS = (
     Mutant(
         "an authorization outlives the vendor's timeout",
         "gpuagent/core/terms.py",
-        "else usual_s, terms.max_timeout_s, policy_max_s)",
-        "else usual_s, policy_max_s)",
+        "return min(usual_s, terms.max_timeout_s, policy_max_s)",
+        "return min(usual_s, policy_max_s)",
         "tests/agent/test_pay.py -k outlives",
     ),
     Mutant(
