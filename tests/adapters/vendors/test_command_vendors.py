@@ -410,3 +410,27 @@ class TestOpenVps:
             server.answer("GET /v1/jobs/mine", RoutedAnswer({"job_id": "mine", "status": word, "exit_code": 2}))
             report = adapter.status(shop, digest("mine"), access=JobAccess("mine"))
             assert (report.status, report.exit_code) == (status, 2)
+
+    @pytest.mark.parametrize(
+        ("code", "output", "fault"),
+        [
+            (1, "SSH not available after 30 seconds", "its machine failed: SSH not available after 30 seconds"),
+            (1, "", "its machine failed: without a word"),
+            (255, "50 %\nclient_loop: send disconnect: Broken pipe", "its machine failed: client_loop: send"),
+            (1, "a\ngpuagent: exit code 1\nWarning: Permanently added '10.0.0.2' to known hosts.", ""),
+            (255, "gpuagent: exit code 255\n", ""),
+            (1, "=== SETUP (exit 1) ===\nE: no such package\n\n", ""),
+            (3, "an order without that line", ""),
+        ],
+    )
+    def test_a_machine_that_is_lost_is_no_end_of_the_program(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer, code: int, output: str, fault: str
+    ) -> None:
+        """It has exit code 1 or ssh's 255 for what it did not do, and no program is to be blamed for that."""
+        answer = {"job_id": "mine", "status": "failed", "exit_code": code, "output": output}
+        server.answer("GET /v1/jobs/mine", RoutedAnswer(answer))
+        report = adapter.status(shop, digest("mine"), access=JobAccess("mine"))
+        assert report.exit_code == (None if fault else code)
+        assert report.error_message.startswith(fault)
+        assert bool(report.error_message) is bool(fault)
+        assert not any("exit code" in line for line in report.logs)
