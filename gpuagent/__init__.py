@@ -1,1 +1,1 @@
-"""Buy GPU work within a budget, pay for it with x402. Start reading at tick.py."""
+"""An autonomous agent that buys GPU work within a budget and pays by x402. Start reading at tick.py."""

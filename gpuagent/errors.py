@@ -1,22 +1,22 @@
 """Errors raised on purpose. Anything else that escapes is a bug.
 
 GpuAgentError
-├── Explained            a user mends it: notebooks show its message alone
-│   ├── BadInput         the user's input cannot be: says what to write instead
+├── Explained            a problem that the user can fix: notebooks show its message alone
+│   ├── BadInput         input of the user that cannot be used: says what to write instead
 │   │   ├── UnknownRun
-│   │   ├── RunNotOurs       another system's run: to look at only
+│   │   ├── RunNotOurs       a run of the original system: read-only
 │   │   ├── UnknownVendor
 │   │   ├── UnknownFile      no file of the run has this path
 │   │   └── FileDeleted      retention has deleted the file's content; its record is kept
 │   └── ConfigError      the environment lacks something, or a server is not there
 │       └── MongodError      (adapters/mongo/embedded_secrets.py) the embedded database cannot start
-├── Refused              a rule about money said no; nothing was signed
+├── Refused              a rule about money forbids it; nothing was signed
 │   ├── WalletUnfunded
 │   ├── PolicyRefused    a cap, a halt or a missing approval of the owner's policy
-│   ├── DecisionRefused  the guard turned down what a planner answered
-│   └── ClocksDiffer     this machine, the database and the chain tell different times
-├── NotPermitted         whoever asks has not the right: nothing was changed
-├── WalletError          the key's holder did not sign, or not as asked: nothing was sent
+│   ├── DecisionRefused  the guard refused a planner's decision
+│   └── ClocksDiffer     the clocks of this machine, the database and the chain differ
+├── NotPermitted         the caller lacks the right: nothing was changed
+├── WalletError          the wallet did not sign, or not as requested: nothing was sent
 ├── PlannerError         a planner gave no usable answer; the stub decides instead
 ├── IllegalTransition    an event does not fit the run: a bug, never retried
 │   └── BudgetExceeded
@@ -24,19 +24,20 @@ GpuAgentError
 ├── RunFailed            a failed run, for schedulers only
 ├── Locked               another process on this machine holds the lock
 ├── StaleRun             another tick saved this run first: load it again
+├── RunDamaged           the records of a run contradict each other: an operator must look
 ├── DuplicateVendorJob   a vendor named a job id that already belongs to another job
-├── StoreError           MongoDB did not do what was asked; what it wrote is unknown: load again
-│   ├── FileStoreError   the file store did not do what was asked: MongoDB may be well
+├── StoreError           a MongoDB operation failed; what it wrote is unknown: load again
+│   ├── FileStoreError   an operation of the file store failed: MongoDB may be fine
 │   │   └── FileMissing      a file's content is not in it
-│   └── ChangesLost      the changes since a token are not kept any more: read everything anew
+│   └── ChangesLost      the changes since a token are no longer kept: read everything again
 ├── ListUnavailable      a public list of vendors gave no usable answer
 ├── ChainError           the chain did not answer: money stays as it is
-│   ├── SearchUnfinished a settlement is there, and not found yet: ask again
+│   ├── SearchUnfinished a settlement exists, but is not found yet: ask again
 │   └── ChainMismatch    the chain contradicts the ledger: an operator must look
 └── VendorError          a vendor refused, failed or did not answer; says nothing about money
-    ├── VendorBusy           it answers, and says nothing that counts: it is not silent
+    ├── VendorBusy           it answers, but not with a usable report: it is not silent
     ├── VendorUnauthorized
-    │   └── VendorTokenMissing   we have no token to send: an operator must set it
+    │   └── VendorTokenMissing   the bearer token is not set here: an operator must set it
     │       └── JobSecretMissing a secret that the job needs is not set
     ├── FileAltered      a file is not the one that was announced
     └── OfferInvalid     a 402 that is not the agreed purchase
@@ -51,7 +52,7 @@ class GpuAgentError(Exception):
 
 
 class Explained(GpuAgentError):
-    """Something that a user mends, and whose message says how: a notebook shows it without a traceback."""
+    """A problem that the user can fix, with a message that says how: notebooks show it without a traceback."""
 
     def _render_traceback_(self) -> list[str]:
         """IPython's hook: the lines to show in place of a traceback."""
@@ -59,7 +60,7 @@ class Explained(GpuAgentError):
 
 
 class BadInput(Explained):
-    """The user's input cannot be."""
+    """Input of the user that cannot be used. The message says what to write instead."""
 
 
 class UnknownRun(BadInput):
@@ -67,7 +68,7 @@ class UnknownRun(BadInput):
 
 
 class RunNotOurs(BadInput):
-    """The original system wrote this run: there is no ledger of it that could be held against the chain."""
+    """The original system wrote this run, which has no ledger to audit. It can only be shown."""
 
 
 class UnknownVendor(BadInput):
@@ -87,7 +88,7 @@ class ConfigError(Explained):
 
 
 class Refused(GpuAgentError):
-    """A rule about money said no. Nothing was signed."""
+    """A rule about money forbids it. Nothing was signed."""
 
 
 class WalletUnfunded(Refused):
@@ -99,25 +100,25 @@ class PolicyRefused(Refused):
 
 
 class DecisionRefused(Refused):
-    """The guard turned down a planner's decision."""
+    """The guard refused a planner's decision."""
 
 
 class ClocksDiffer(Refused):
-    """This machine, the database and the chain tell times that are minutes apart: one of them is wrong."""
+    """The clocks of this machine, the database and the chain are minutes apart: one of them is wrong."""
 
 
 class NotPermitted(GpuAgentError):
-    """Whoever asks has not the right to. Nothing was changed."""
+    """The caller lacks the right. Nothing was changed."""
 
 
 class WalletError(GpuAgentError):
-    """The holder of the wallet's key did not answer, or did not sign as asked. Nothing was sent; ask again."""
+    """The wallet did not answer, or did not sign as requested. Nothing was sent; try again."""
 
 
 class PlannerError(GpuAgentError):
     """The planner gave no usable answer. The stub decides instead, and the record says why.
 
-    cost: of asking all the same, in atomic units; record: how it came about, as in a Thought.
+    cost: of the call all the same, in atomic units; record: as in a Thought.
     """
 
     def __init__(self, message: str, cost: int = 0, record: Mapping[str, object] | None = None) -> None:
@@ -155,15 +156,15 @@ class RunDamaged(GpuAgentError):
 
 
 class DuplicateVendorJob(GpuAgentError):
-    """A vendor named a job id that already belongs to another of our jobs."""
+    """A vendor named a job id that already belongs to another job."""
 
 
 class StoreError(GpuAgentError):
-    """MongoDB did not do what was asked. Load the run again before anything else."""
+    """A MongoDB operation failed. Load the run again before anything else."""
 
 
 class FileStoreError(StoreError):
-    """The file store did not do what was asked. It is the agent's own, and no vendor is to blame."""
+    """An operation of the file store failed. It is the agent's own: no vendor is to blame."""
 
 
 class FileMissing(FileStoreError):
@@ -171,7 +172,7 @@ class FileMissing(FileStoreError):
 
 
 class ChangesLost(StoreError):
-    """The changes since a token are not kept any more. Watch from now, and read everything anew."""
+    """The changes since a token are no longer kept. Watch from now on, and read everything again."""
 
 
 class ListUnavailable(GpuAgentError):
@@ -183,7 +184,7 @@ class ChainError(GpuAgentError):
 
 
 class SearchUnfinished(ChainError):
-    """The nonce is used, and where is not found yet in one share of queries. Ask again: the search goes on."""
+    """The nonce is used, and one round of queries has not found where. Ask again: the search goes on."""
 
 
 class ChainMismatch(ChainError):
@@ -195,7 +196,7 @@ class VendorError(GpuAgentError):
 
 
 class VendorBusy(VendorError):
-    """The vendor answers, but asks us to come again, or says what cannot be read. It is there, and not silent."""
+    """The vendor answers, but asks to be called later, or unreadably. It does not count as silent."""
 
 
 class VendorUnauthorized(VendorError):
@@ -203,11 +204,11 @@ class VendorUnauthorized(VendorError):
 
 
 class VendorTokenMissing(VendorUnauthorized):
-    """The variable of the vendor's bearer token is unset or unusable. The vendor was not asked."""
+    """The variable of the vendor's bearer token is unset or unusable. The vendor was not called."""
 
 
 class JobSecretMissing(VendorTokenMissing):
-    """The variable of a secret that a job needs is unset, unusable or the agent's own. The vendor was not asked."""
+    """The variable of a secret that a job needs is unset, unusable or the agent's own. The vendor was not called."""
 
 
 class FileAltered(VendorError):
@@ -230,4 +231,4 @@ class PayeeChanged(OfferInvalid):
 
 
 RETRYABLE = (Refused, WalletError, ChainError, VendorError, StoreError, StaleRun)
-"""Errors whose cause the next tick may find gone, such as a halt or a silent node; but never ChainMismatch."""
+"""Errors whose cause may be gone by the next tick, such as a halt or a silent node; but never ChainMismatch."""

@@ -1,4 +1,8 @@
-"""Start reading here. A step loads a run, does what is due, saves it. Kill it anywhere and step again."""
+"""Start reading here: step() and tick() load a run, do what is due, and save it.
+
+steps.py says which steps are due, perform() makes one, and transitions.py applies the event that comes of it. All state
+is in the store, so a tick may be killed anywhere and made again by any process.
+"""
 
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +17,7 @@ from gpuagent.agent.tick_chain import TickChain
 from gpuagent.agent.tick_store import Reading, TickStore
 from gpuagent.core import budget
 from gpuagent.core.events import (
-    WORLDLY,
+    TICK_ENDING,
     AskingCutShort,
     Event,
     HedgeDeclined,
@@ -60,37 +64,37 @@ from gpuagent.errors import (
 )
 
 STEPS_MAX = 200
-"""More steps than one tick of an honest run can make; a bound for the dishonest ones."""
-ONCE = Claim | Poll | Deliver | Collect | Stop
-"""Steps that ask a vendor about one job, each of them once a tick."""
-Deliberated = VendorChosen | PlanPostponed | PlanAborted | HedgePostponed | HedgeDeclined
-"""Events that a planner may have been asked for."""
+"""A bound on the rounds of one tick, above what any run needs: no vendor can keep a tick going for ever."""
+VendorStep = Claim | Poll | Deliver | Collect | Stop
+"""Steps that call the vendor of one job; each is made once a tick."""
+PlannerEvent = VendorChosen | PlanPostponed | PlanAborted | HedgePostponed | HedgeDeclined
+"""Events that may have cost a call of a planner."""
 
 
 def step(run_id: str, ports: Ports) -> Run:
-    """Make the one transition that is due, per open job. Raises the errors of errors.py."""
+    """Make each step that is due, once. Raises the errors of errors.py."""
     ports = _for_one_tick(ports, TickStore(ports.store, ports.clock))
-    run, _ = _advance(ports.store.load(run_id), _Asking(ports.pace.asking_s), ports)
+    run, _ = _advance(ports.store.load(run_id), _VendorTime(ports.pace.asking_s), ports)
     return run
 
 
 def tick(run_id: str, ports: Ports, reading: Reading | None = None) -> Run:
-    """Make steps until the run must wait for the world or is over. Raises as step() does.
+    """Make steps until the run is over, or nothing can move it but time, a vendor or the chain. Raises as step() does.
 
-    reading: of the run, where it has just been read among others.
+    reading: the run as a caller has just read it, together with others; without it the run is loaded.
     """
     store = TickStore(ports.store, ports.clock, reading)
     ports = _for_one_tick(ports, store)
-    run, asking = store.run if reading else store.load(run_id), _Asking(ports.pace.asking_s)
+    run, calls = store.run if reading else store.load(run_id), _VendorTime(ports.pace.asking_s)
     for _ in range(STEPS_MAX):
-        run, moved = _advance(run, asking, ports)
+        run, moved = _advance(run, calls, ports)
         if not moved:
             break
     return run
 
 
 def _for_one_tick(ports: Ports, store: TickStore) -> Ports:
-    """The ports, reading of database and chain together what the steps of one tick go by."""
+    """The ports, with store and chain read once for all steps of a tick, and again after some seconds."""
 
     def nonces() -> list[str]:
         return unsigned_nonces(store.run, ports.wallet.token)
@@ -99,12 +103,12 @@ def _for_one_tick(ports: Ports, store: TickStore) -> Ports:
 
 
 @dataclass
-class _Asking:
-    """What one tick asks vendors about jobs: each once, while time is left. missed: the first it had no time for.
-    answered: steps that were made without an error.
+class _VendorTime:
+    """The time that one tick spends on calls of vendors, so that slow ones do not hold up what is signed.
 
-    left_s: seconds. The first is always asked. planned: whether a job was planned. Of several no more are planned in
-    this tick once its time is over, so that slow vendors do not hold up what is signed.
+    left_s: seconds; the first call is made in any case. asked: the steps that were begun; answered: those that raised
+    no error; missed: the id of the first job that no time was left for. planned: whether a job was planned: once the
+    time is over, no second one of a run with several is planned in this tick.
     """
 
     left_s: float
@@ -118,7 +122,7 @@ class _Asking:
             return self.planned and run.count > 1 and self.left_s <= 0
         if isinstance(due_step, Hedge):
             return not self._has_asked(due_step.job_id) or (self.planned and self.left_s <= 0)
-        if not isinstance(due_step, ONCE):
+        if not isinstance(due_step, VendorStep):
             return False
         if due_step in self.asked:
             return True
@@ -129,7 +133,7 @@ class _Asking:
         return False
 
     def _has_asked(self, job_id: str) -> bool:
-        """Whether this tick has asked for the job: one that ended while no tick did is not late."""
+        """Whether the vendor has answered about the job in this tick: a job that ended between ticks is not late."""
         return bool(self.answered & {Claim(job_id), Poll(job_id)})
 
     def perform(self, due_step: Step, run: Run, ports: Ports) -> Event | None:
@@ -140,23 +144,23 @@ class _Asking:
             return event
         finally:
             self.planned = self.planned or isinstance(due_step, Plan | Hedge)
-            if isinstance(due_step, ONCE | Hedge) or (isinstance(due_step, Plan) and run.count > 1):
+            if isinstance(due_step, VendorStep | Hedge) or (isinstance(due_step, Plan) and run.count > 1):
                 self.left_s -= abs(ports.clock.now() - began)  # whichever way a clock was set meanwhile
 
 
-def _advance(run: Run, asking: _Asking, ports: Ports) -> tuple[Run, bool]:
-    """The run after every step that is due, once, and whether more may be due at once.
+def _advance(run: Run, calls: _VendorTime, ports: Ports) -> tuple[Run, bool]:
+    """The run after each step that is due was made once, and whether more steps are due right away.
 
-    A step that cannot be made holds up no other job of the run: its error is raised once nothing else moves.
+    A step that fails does not stop the other jobs of the run: its error is raised when nothing else moved.
     """
     moved, problem = False, None
     for place, due_step in enumerate(next_steps(run, ports.clock.now())):  # pure: what is due
         if place and due_step not in next_steps(run, ports.clock.now()):
             continue  # an earlier step of this round ended the run
-        if asking.skips(due_step, run):
+        if calls.skips(due_step, run):
             continue
         try:
-            event = asking.perform(due_step, run, ports)  # the only effects
+            event = calls.perform(due_step, run, ports)  # the only effects
             if event is None:
                 continue
             run = _save(run, event, ports)  # pure, then one transaction
@@ -165,10 +169,10 @@ def _advance(run: Run, asking: _Asking, ports: Ports) -> tuple[Run, bool]:
         except (Refused, ChainError, VendorError, WalletError, FileStoreError) as error:
             problem = problem or error
         else:
-            moved = moved or not isinstance(event, WORLDLY)
-    if asking.missed not in ("", run.ask_first):
+            moved = moved or not isinstance(event, TICK_ENDING)
+    if calls.missed not in ("", run.ask_first):
         try:
-            run = _save(run, AskingCutShort(asking.missed), ports)
+            run = _save(run, AskingCutShort(calls.missed), ports)
         except StaleRun:
             return ports.store.load(run.run_id), True
     if problem and not moved:
@@ -177,7 +181,7 @@ def _advance(run: Run, asking: _Asking, ports: Ports) -> tuple[Run, bool]:
 
 
 def perform(due_step: Step, run: Run, ports: Ports) -> Event | None:
-    """The event that the step brings about, or None when there is no news."""
+    """Make the step; the event that comes of it, or None for no news."""
     match due_step:
         case Plan():
             return plan(run, ports)
@@ -206,21 +210,21 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
     try:
         return ports.store.save(run, apply(run, event), observations_of(run, event), now)
     except StaleRun:
-        if isinstance(event, Deliberated) and event.cost:
+        if isinstance(event, PlannerEvent) and event.cost:
             _charge(run.run_id, event, ports)
         raise
-    except PolicyRefused as error:  # it allowed this a moment ago, before another run or its owner was faster
+    except PolicyRefused as error:  # it allowed this until another run reserved, or its owner changed it
         match event:
             case VendorChosen() if event.quote.hedges:
                 return _save(run, hedging.postponed(run, event, str(error), ports), ports)
             case VendorChosen():
                 return _save(run, postponed(event, str(error)), ports)
-            case PaymentAuthorized(job_id):  # signed, never stored: it has left the agent nowhere, and never will
+            case PaymentAuthorized(job_id):  # signed, but neither stored nor sent
                 return _save(run, JobDropped(job_id, str(error), Cause.POLICY), ports)
         raise
     except DuplicateVendorJob as error:
         match event:
-            case PaymentSettled():  # the money is where the chain says, whatever the vendor claims
+            case PaymentSettled():  # final on chain, whatever the vendor claims
                 run = _save(run, replace(event, vendor_job_id=""), ports)
             case JobClaimed():
                 pass
@@ -230,8 +234,8 @@ def _save(run: Run, event: Event, ports: Ports) -> Run:
         return _save(run, JobFinished(event.job_id, dispute), ports)
 
 
-def _charge(run_id: str, lost: Deliberated, ports: Ports) -> None:
-    """Charge the cost of a lost decision to the run as it is by now, at most what it has left."""
+def _charge(run_id: str, lost: PlannerEvent, ports: Ports) -> None:
+    """Charge the planner's cost of a decision that another tick made void, at most what the run has left."""
     reason = lost.reason if isinstance(lost, PlanAborted | HedgeDeclined) else lost.decision.reason
 
     def charge(run: Run) -> PlannerCharged:

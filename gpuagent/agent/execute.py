@@ -1,9 +1,9 @@
-"""The work that was paid for: claim the job, poll it, give it up.
+"""The work at a vendor: claim the job, poll it, stop it, or give it up.
 
-Giving up is a dispute, and the next vendor is paid for the same work, so it comes late. A vendor that answers is not
-silent, even if it only says queued, asks us to come again, or refuses our token: it is waited for as long as the paid
-hours and the operator's patience allow. Silence, which ends sooner, is no answer, an error of its server, or that it
-knows no such job; and it counts from the last answer. No vendor is given up by a clock that others contradict.
+Giving up comes late, as the next vendor is then paid for the same work. A vendor that answers is not silent, even if it
+only says queued, asks to be called later, or refuses our token: it has the paid hours and the operator's patience.
+Silence ends sooner: no answer, a server error, or an answer that it knows no such job, counted from the last answer. No
+vendor is given up by a clock that the others contradict.
 """
 
 from gpuagent.agent.credit import note_credit
@@ -49,12 +49,12 @@ from gpuagent.errors import (
 )
 
 LOG_LINES_MAX = 5_000
-"""Lines stored per job; a vendor that writes more is heard no further."""
+"""Log lines that are stored per job, at most."""
 REPLY_MAX = 200
 
 
 def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
-    """Paid, but the reply with the vendor's job id was lost: the same bytes ask for it again. Never pays anew."""
+    """Ask a paid vendor for its job id with the same signed bytes, as its first reply was lost. Never pays again."""
     job = find_job(run, job_id)
     if not isinstance(job, Settled) or not isinstance(job.work, Owed):
         raise IllegalTransition(f"{job} is not owed a job id")
@@ -63,9 +63,9 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
         order = ports.vendor_api.submit(find_vendor(job.quote.vendor_id, ports), job)
         reply = "it names no job"
     except VendorTokenMissing:
-        raise  # the vendor was not asked, so it owes no answer
+        raise  # the vendor was not called, so it owes no answer
     except FileStoreError as error:
-        return postponed(job, error)  # nor was it here: what goes with the order could not be read
+        return postponed(job, error)  # nor was it called here: an input of the order could not be read
     except (VendorBusy, VendorUnauthorized) as error:
         reply = str(error)
     except VendorError as error:
@@ -80,7 +80,7 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
 
 
 def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
-    """The vendor's news of the job, or the end of our patience with it."""
+    """Poll the vendor: its news of the job, or the end of our patience with it; None for no news."""
     job = find_job(run, job_id)
     if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
@@ -91,7 +91,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
             find_vendor(job.quote.vendor_id, ports), work.vendor_job_id, work.cursor, names, job.access
         )
     except VendorTokenMissing:
-        raise  # the vendor was not asked, so it is not silent
+        raise  # the vendor was not called, so it is not silent
     except (VendorBusy, VendorUnauthorized) as error:
         reply = clean(str(error), REPLY_MAX)
     except VendorError as error:
@@ -114,7 +114,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
 
 
 def stop(run: Run, job_id: str, ports: Ports) -> Event:
-    """The vendor's answer to the word that the job is not needed any more. It is told once, and owes nothing back."""
+    """Tell the vendor, once, that the job is not needed any more. Its answer is recorded, and changes nothing."""
     job = find_job(run, job_id)
     if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
@@ -129,7 +129,7 @@ def stop(run: Run, job_id: str, ports: Ports) -> Event:
 
 
 def supersede(run: Run, job_id: str, ports: Ports) -> Event:
-    """The end of a job that is not needed: its pair completed first. Its files are left where they are."""
+    """End a job whose hedge, or hedged job, completed first. Its files stay where they are."""
     job = find_job(run, job_id)
     first = winner(run, job)
     if first is None or not isinstance(job, Ordered):
@@ -141,7 +141,7 @@ def supersede(run: Run, job_id: str, ports: Ports) -> Event:
 
 
 def _hear_credit(run: Run, job: Ordered, work: Underway, ports: Ports) -> None:
-    """Books what the vendor keeps of a job that was stopped. A vendor that does not answer has said nothing."""
+    """Book the credit that the vendor grants for the stopped job, if it answers with one."""
     try:
         vendor, names = find_vendor(job.quote.vendor_id, ports), secret_names(job.quote.order)
         report = ports.vendor_api.status(vendor, work.vendor_job_id, work.cursor, names, job.access)
@@ -152,9 +152,9 @@ def _hear_credit(run: Run, job: Ordered, work: Underway, ports: Ports) -> None:
 
 
 def _unnamed(work: Owed, answers: bool, now: float, pace: Pace) -> str:
-    """Why a vendor that has named no job is given up, "" while it is not.
+    """Why a paid vendor that has named no job is given up, "" while it is not.
 
-    Each wait begins when it was first asked: since when it is paid counts the time that we were down.
+    Each wait begins with the first request, not with the payment: the agent may have been down in between.
     """
     if not answers and work.silent_since is not None and now - work.silent_since > pace.silence_s:
         return "paid, but no job came of it"
@@ -164,7 +164,7 @@ def _unnamed(work: Owed, answers: bool, now: float, pace: Pace) -> str:
 
 
 def _overdue(job: Ordered, work: Underway, report: JobReport | None, answers: bool, now: float, pace: Pace) -> str:
-    """Why a vendor that names no end of its job is given up, "" while it is not."""
+    """Why a vendor whose job does not end is given up, "" while it is not."""
     if not answers and work.silent_since is not None and now - work.silent_since > pace.silence_s:
         return f"the vendor has been silent for {now - work.silent_since:.0f} s"
     limit_s = pace.job_max_s(float(job.quote.max_hours))
@@ -177,7 +177,7 @@ def _overdue(job: Ordered, work: Underway, report: JobReport | None, answers: bo
 def _progressed(
     job_id: str, work: Underway, report: JobReport, logs: tuple[str, ...], offer: CheckpointOffer | None
 ) -> JobProgressed | None:
-    """The news in a report of a job that goes on, None where there is none."""
+    """The news in the report of a job that is not over; None where there is none."""
     reply = report.word or ("" if report.status is JobStatus.RUNNING else report.status.value)
     is_news = (
         logs
@@ -193,15 +193,15 @@ def _progressed(
 
 
 def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, now: float) -> Event | None:
-    """The first of several answers that say nothing of the job, or of a silence; None for those that follow."""
+    """The first answer without news of the job, or the first silence; None for those that follow."""
     if not answers:
         return JobWentSilent(job_id, now, reply) if work.silent_since is None else None
-    # Not by its text, which may hold the time or the number of a request.
+    # Not compared by its text, which may hold a time or a request id.
     return JobAnswered(job_id, now, reply) if work.silent_since is not None or not work.reply else None
 
 
 def _new_logs(report: JobReport, stored: int) -> tuple[str, ...]:
-    """Lines not stored yet: all of a vendor that sends only news, else what its list has grown by since."""
+    """The lines not stored yet: all lines where the vendor sends news by cursor, else those beyond `stored`."""
     if report.cursor:
         return report.logs[: max(LOG_LINES_MAX - stored, 0)]
     return report.logs[stored:LOG_LINES_MAX]

@@ -2,8 +2,8 @@
 
 plan() asks these before it reserves:
 - check_payer: the wallet is the run's own, on the run's network
-- check_halt: the owner has not halted the wallet
-- check_clocks: this machine, the database and the chain tell one time, by which caps and approvals end
+- check_halt: the wallet is not halted
+- check_clocks: the clocks of this machine, the database and the chain agree, by which caps and approvals end
 - check_payee: a quote names the payee, network and asset of the vendor's record
 - check_funds: the wallet can pay beyond what the run has promised: the cheapest quote, then the chosen one
 - check_planner: this agent has the planner that the run names
@@ -12,14 +12,14 @@ plan() asks these before it reserves:
 authorize() asks these before it signs, after check_payer, check_halt and check_clocks once more:
 - policy_problem: the policy in force still allows the reserved purchase, and an approver agreed where one must
 - record_problem (core/terms): the vendor is still enabled, with the payee that the quote names
-- unsuitable (suitable.py): the vendor runs the job's workload, and is trusted with its files and secrets where it must
+- unsuitable (suitable.py): the vendor can run the workload, and is trusted with its files and secrets if it must be
 - check_unspent: the chain holds no spent nonce of the run that the ledger does not know
 - check_balance: the wallet holds the payment at the newest block
 - check_lifetime: the authorization lives long enough to be sent
 
-execute() and collect() ask this before they give up a vendor that was paid:
-- lapsed: the wait has lasted too long by this machine's clock, the database's and the chain's
-and end_of_work() asks check_clocks of a job that failed: whose fault that is goes by the paid time too.
+claim(), poll() and collect() ask this before they give up a vendor that was paid:
+- lapsed: the wait has lasted too long by the clocks of this machine, the database and the chain
+and end_of_work() asks check_clocks for a job that failed: whether its paid time was over decides whose fault that is.
 
 Two pairs stand beside them: core/terms matches the vendor's 402 against the quote and the record (before
 check_balance), and adapters/wallets/signing refuses in the wallet itself whatever is not the agreed payment (last).
@@ -54,7 +54,7 @@ Verdict = TypeVar("Verdict", bool, str)
 
 
 def check_payer(run: Run, ports: Ports) -> None:
-    """Raises Refused unless the wallet is the run's own, on its network: others would be other nonces, other money."""
+    """Raises Refused unless the wallet is the run's own, on its network: another one has other nonces and money."""
     if ports.wallet.token.network != run.network:
         raise Refused(f"run {run.run_id} pays on {run.network}, and X402_NETWORK is {ports.wallet.token.network}")
     if ports.wallet.address != run.payer:
@@ -62,7 +62,7 @@ def check_payer(run: Run, ports: Ports) -> None:
 
 
 def check_halt(rules: Policy, run: Run) -> None:
-    """Raises PolicyRefused while the wallet is halted: the run stands still, and goes on once it is resumed."""
+    """Raises PolicyRefused while the wallet is halted: the run waits until it is resumed."""
     if halt := policy.halt(rules, run.payer):
         raise PolicyRefused(
             f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
@@ -71,11 +71,9 @@ def check_halt(rules: Policy, run: Run) -> None:
 
 
 def check_clocks(ports: Ports, database: float | None = None) -> float:
-    """The time that all three clocks agree on. Raises ClocksDiffer, and ChainError when the chain does not answer.
+    """The time that the three clocks agree on. Raises ClocksDiffer, and ChainError when the chain does not answer.
 
-    database: its clock, where that has just been read.
-
-    A local chain is for practice, where its clock is turned at will: it tells no time.
+    database: its clock, where it has just been read. The clock of a local chain does not count: practice turns it.
     """
     practice = ports.wallet.token.network == LOCAL.caip2
     chain = None if practice else ports.chain.head(ports.wallet.address).time
@@ -85,7 +83,7 @@ def check_clocks(ports: Ports, database: float | None = None) -> float:
 def check_payee(quote: Quote, vendor: Vendor) -> None:
     """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record.
 
-    PayeeChanged for another payee, which a quote has one of.
+    PayeeChanged where it is the payee.
     """
     if not is_payee(quote, vendor):
         terms = (quote.pay_to.lower(), quote.network, quote.asset.lower())
@@ -96,7 +94,7 @@ def check_payee(quote: Quote, vendor: Vendor) -> None:
 
 
 def check_funds(quote: Quote, spendable: int, ports: Ports) -> None:
-    """Raises WalletUnfunded when the wallet cannot pay for this on top of all that the run holds."""
+    """Raises WalletUnfunded when the wallet cannot pay the quote on top of all that the run holds."""
     if spendable < quote.amount:
         raise WalletUnfunded(
             f"wallet {ports.wallet.address} has {show_usd(max(spendable, 0))} of {ports.wallet.token.name} on "
@@ -113,9 +111,9 @@ def check_planner(name: str, ports: Ports) -> None:
 def check_decision(
     decision: Decision, context: Context, quotes: Mapping[str, Quote], now: float, cost: int = 0
 ) -> Quote | None:
-    """The live quote that a decision to start stands for; None for any other. Raises DecisionRefused.
+    """The live quote behind a decision to start a job; None for any other decision. Raises DecisionRefused.
 
-    now: Unix seconds, after the planner has thought. cost: what it cost, which is not available any more.
+    now: Unix seconds, after the planner answered. cost: of its answer, which is no longer available.
     """
     if not isfinite(decision.wait_until):
         raise DecisionRefused("it names no time to wait until")
@@ -141,9 +139,9 @@ def check_decision(
 
 
 def policy_problem(run: Run, job: Reserved, rules: Policy, now: float, ports: Ports) -> str:
-    """Why the policy in force forbids to sign for what was reserved under an earlier one; "" when it does not.
+    """Why the policy in force forbids a purchase that an earlier one allowed to reserve; "" when it does not.
 
-    now: as check_clocks() has it.
+    now: as check_clocks() returned it.
     """
     quote = job.quote
     if job.unapproved:
@@ -155,9 +153,9 @@ def policy_problem(run: Run, job: Reserved, rules: Policy, now: float, ports: Po
 
 
 def check_unspent(run: Run, ports: Ports) -> None:
-    """Raises ChainMismatch for a spent nonce that the ledger knows no signature of: the database is an older one.
+    """Raises ChainMismatch for a spent nonce of this run that the ledger has no signature of: its database is older.
 
-    Raises StaleRun where another tick has saved the payment meanwhile.
+    Raises StaleRun where another tick has saved that payment meanwhile.
     """
     spent = ports.chain.spent(run.payer, unsigned_nonces(run, ports.wallet.token))
     if not spent:
@@ -178,15 +176,16 @@ def check_balance(quote: Quote, head: Head, ports: Ports) -> None:
 
 
 def check_lifetime(authorization: Authorization, head: Head, vendor: Vendor, ports: Ports) -> None:
-    """Raises OfferInvalid when the authorization would die before it can be sent, on the chain's clock."""
+    """Raises OfferInvalid when the authorization would expire, on the chain's clock, before it can be sent."""
     if authorization.valid_before <= head.time + ports.pace.send_margin_s:
         raise OfferInvalid(f"the quote or the timeout of {vendor.vendor_id} leaves too little time to pay")
 
 
 def lapsed(verdict: Callable[[float], Verdict], ports: Ports) -> Verdict:
-    """What a time makes of a wait for a vendor that was paid, by this machine's clock and by all three.
+    """The verdict on a wait for a vendor that was paid, where this machine's clock and all three clocks agree on it.
 
-    verdict: of a time; true where the wait has lasted too long, after which another vendor is paid for the same work.
-    Where it is true by this machine's, raises ClocksDiffer, and ChainError when the chain does not answer.
+    verdict: takes a time, Unix seconds, and is true when the wait has lasted too long; another vendor is then paid for
+    the same work. Where it is true by this machine's clock, raises ClocksDiffer, and ChainError when the chain does not
+    answer.
     """
     return verdict(ports.clock.now()) and verdict(check_clocks(ports))

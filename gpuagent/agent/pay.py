@@ -1,8 +1,8 @@
 """Authorize and pay. Save before sending, send only what was saved, believe only the chain.
 
-The protocol: authorize() fixes and signs the terms under a nonce that the job determines, and returns them to be
-saved. pay() first asks the chain; while the authorization is open it sends the saved bytes, whatever the vendor
-answers is ignored but for its job id, and the chain is asked again. Only a final block moves the budget.
+authorize() signs the agreed terms under a nonce that the job determines, and returns them to be saved. pay() first asks
+the chain; while the authorization is open, it sends the saved bytes and asks the chain again. Of the vendor's answer
+only the job id counts, and only a final block moves the budget.
 EIP-3009: https://eips.ethereum.org/EIPS/eip-3009. x402 v2, scheme exact: https://github.com/coinbase/x402.
 """
 
@@ -69,7 +69,7 @@ from gpuagent.errors import (
 )
 
 REORG_MARGIN = 64
-"""Blocks before the newest one from which a settlement is looked for."""
+"""Blocks before the newest one at signing, from which on the settlement is searched for."""
 PROBLEM_MAX = 300
 _TRANSACTION = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 NO_CONTENT = hashlib.sha256(b"").hexdigest()
@@ -118,11 +118,13 @@ def authorize(run: Run, job_id: str, ports: Ports) -> Event | None:
 
 
 def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
-    """Settled, void, or still unknown. Sends the stored header only while the chain says it is open.
+    """The payment's outcome on chain: settled, void or unresolved. Sends the stored header only while it is open there.
 
-    What is not wanted any more is not sent but cancelled: the run has ended, the policy halts it, the vendor has been
-    disabled, given another payee or is not trusted any more, or the run has ended with it over another payment. So is
-    what a vendor was to take after work that it failed. An order that a vendor has taken is not sent again.
+    A payment that is no longer wanted is cancelled instead: the run has ended, the policy halts it, the vendor was
+    disabled, given another payee, is no longer trusted, or is one that the run has ended with; or it was to be paid
+    after work that it failed. An order that a vendor has accepted is not sent again.
+
+    Raises ChainError, ChainMismatch, VendorTokenMissing and StoreError.
     """
     job = find_job(run, job_id)
     if not isinstance(job, Authorized):
@@ -195,9 +197,9 @@ def _authorization(job: Reserved, vendor: Vendor, terms: Terms, rules: policy.Po
 
 
 def _wanted_from(run: Run, job: Authorized, ports: Ports) -> Vendor | None:
-    """The vendor that is to be sent the payment; None where run, rules or record, as they are now, do not want it.
+    """The vendor to send the payment to; None where the run, the policy or the vendor's record no longer allow it.
 
-    All is read anew: a user may have cancelled the run since this tick began.
+    All of them are read again: a user may have cancelled the run since this tick began.
     """
     current, vendor_id = ports.store.load(run.run_id), job.quote.vendor_id
     if current.status is not RunStatus.RUNNING or policy.has_ended_with(current, vendor_id):
@@ -210,22 +212,22 @@ def _wanted_from(run: Run, job: Authorized, ports: Ports) -> Vendor | None:
 
 
 def _named_transaction(order: Submitted) -> str:
-    """The transaction that the vendor says has paid it, "" where it names none: a place to look, no proof."""
+    """The transaction that the vendor names as its payment, "" for none: where to look first, not a proof."""
     transaction = order.receipt.transaction if order.receipt else ""
     return transaction if _TRANSACTION.fullmatch(transaction) else ""
 
 
 def _is_lost(run: Run, job: Authorized, work: Work, ports: Ports) -> bool:
-    """Whether work that was to be paid once it is done is not wanted any more, or will never be done."""
+    """Whether work that is paid for afterwards is no longer wanted, or has failed."""
     if isinstance(work, Failed) and work.ending is JobEnding.SUPERSEDED:
-        return True  # it has come to no end: it was told to stop
+        return True  # it did not end by itself: it was told to stop
     if isinstance(work, Completed | Failed):
-        return failed_by_vendor(work)  # what came to its end is the vendor's to be paid for, if it wants
+        return failed_by_vendor(work)  # finished work may be charged for
     return _wanted_from(run, job, ports) is None
 
 
 def _has_lapsed(outcome: Outcome, job: Authorized) -> bool:
-    """Whether the price is not good any more for an order that no vendor has taken, on the chain's clock."""
+    """Whether the quote of an order that was not accepted has expired, on the chain's clock."""
     return isinstance(outcome, Open) and outcome.now >= job.quote.expires_at
 
 
@@ -234,9 +236,9 @@ def _is_undecided(outcome: Outcome) -> bool:
 
 
 def _cancel(job: Authorized, ports: Ports) -> Event | None:
-    """Ask the token, once, to cancel what may be in the vendor's hands. Else it dies by itself, in a minute or two.
+    """Cancel, on chain, an authorization that the vendor may hold. A short-lived one is tried once, as it soon expires.
 
-    One that lives longer is not left to that: what could not be sent is tried again, and said once.
+    A long-lived one is tried again until its cancellation is sent; a failure is recorded once.
     """
     if job.cancellation and (job.authorization.life_s <= TIMEOUT_MAX_S or _TRANSACTION.fullmatch(job.cancellation)):
         return None

@@ -1,4 +1,4 @@
-"""The planning of a run: survey the market, let the planner decide, reserve what it chose, or wait, or give up."""
+"""Planning: survey the market, let the planner decide, then reserve its choice, wait, or give up."""
 
 from collections.abc import Mapping
 
@@ -21,14 +21,14 @@ from gpuagent.core.verdict import hopeless
 from gpuagent.errors import DecisionRefused
 
 WAIT_MIN_S, WAIT_MAX_S = 1.0, 3600.0
-"""A decision to wait is held to these bounds, so that no run spins."""
+"""The shortest and the longest wait, whatever a planner decides."""
 WAIT_OPEN_S = 60.0
-"""No further job can be bought, or no answer counts: planning waits so long, or until an open job ends."""
+"""The wait when no further job can be bought, or no planner gave a usable answer; it ends early with an open job."""
 SHORT_WAITS_MAX = 3
 """Waits in a row for a vendor that gives no quote, or for what other runs hold, before a run with several jobs is
 stopped early: together longer than an authorization lives."""
 WAITS_MAX = 50
-"""After so many waits in a row, with no job begun or ended between them, a run is given up."""
+"""Waits in a row, with no job begun or ended in between, after which a run is given up."""
 
 
 def plan(run: Run, ports: Ports) -> Event:
@@ -58,7 +58,7 @@ def plan(run: Run, ports: Ports) -> Event:
 
 
 def exhausted(run: Run) -> str:
-    """The limit that the run has reached, after which no planner is asked; "" before."""
+    """The limit that the run has reached, so that no planner is asked; "" for none."""
     if len(run.jobs) >= run.jobs_max:
         return f"{run.jobs_max} jobs were tried, which is this run's limit"
     if run.count > 1:

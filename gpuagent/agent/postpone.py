@@ -1,4 +1,4 @@
-"""Steps that need the agent's own file store, while it does not work: they are put off, and no vendor is to blame."""
+"""Steps that need the agent's own file store wait while it fails: no vendor is to blame for that."""
 
 from gpuagent.core.events import StepPostponed
 from gpuagent.core.model import Authorized, Ordered, Reserved, Settled
@@ -10,7 +10,7 @@ PROBLEM_MAX = 300
 
 
 def postponed(job: Reserved | Ordered, error: FileStoreError) -> StepPostponed | None:
-    """The step put off. None where that is recorded, and no time of the vendor's runs that is to begin anew."""
+    """The event that postpones the job's step; None where it is postponed already, and no vendor's time is running."""
     match job:
         case Settled(work=Owed(silent_since=float()) | Owed(asked_at=float())):
             return StepPostponed(job.job_id, clean(str(error), PROBLEM_MAX))

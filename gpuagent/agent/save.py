@@ -1,4 +1,4 @@
-"""Saving of an event beside live ticks: where another save was faster, the event is made anew of the newer run."""
+"""Saves an event beside live ticks: when another save comes first, the event is made again from the newer run."""
 
 from collections.abc import Callable
 
@@ -12,11 +12,11 @@ from gpuagent.errors import StaleRun
 
 
 def save_event(run_id: str, event_of: Callable[[Run], Event], store: Runs, clock: Clock) -> Run:
-    """The run with the event, saved once. Raises what event_of raises, which may refuse the run as it is by now."""
+    """Save the event that event_of makes of the run, once; the saved run. Raises what event_of raises."""
     while True:
         run = store.load(run_id)
         event = event_of(run)
         try:
             return store.save(run, apply(run, event), observations_of(run, event), clock.now())
-        except StaleRun:  # a ticker was faster: the event may not fit any more
+        except StaleRun:  # another tick saved first: the event may no longer fit
             continue

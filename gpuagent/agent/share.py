@@ -1,4 +1,4 @@
-"""The share of bytes and seconds that one tick gives to files: what is left of a file is for the next tick."""
+"""The bytes and seconds that one tick spends on transfers of files; the next tick goes on with the rest."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from gpuagent.core.ports import Ports
 
 @dataclass
 class Share:
-    """What is left of the share. now: a clock, Unix seconds; until: when it ends."""
+    """What is left of a tick's share. now: a clock, Unix seconds; until: its end; remaining: bytes."""
 
     now: Callable[[], float]
     until: float
@@ -16,11 +16,11 @@ class Share:
 
     @property
     def seconds(self) -> float:
-        """Seconds that are left, none once the bytes are used."""
+        """The seconds that are left; 0 once the bytes are used up."""
         return max(self.until - self.now(), 0.0) if self.remaining > 0 else 0.0
 
     def cut(self, parts: Iterable[bytes]) -> Iterator[bytes]:
-        """The parts for which there is a share left. The last one comes whole."""
+        """The parts until the share is used up; the last one is not cut."""
         for part in parts:
             self.remaining -= len(part)
             yield part

@@ -1,4 +1,4 @@
-"""Whether a vendor may and can have a run's work, beside what it costs."""
+"""Whether a vendor can run a workload, and may have its files and secrets; prices and caps are checked elsewhere."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ from gpuagent.core.workload import from_canonical
 
 
 def unsuitable(run: Run, vendor: Vendor, quote: Quote, rules: Policy) -> str:
-    """Why this vendor is not to have the run's work, "" where it may. Nothing is asked of a run without a workload."""
+    """Why this vendor may not have the run's work, "" where it may. Without a workload any vendor may."""
     if not run.workload:
         return ""
     workload = from_canonical(run.workload)
@@ -30,10 +30,10 @@ def unsuitable(run: Run, vendor: Vendor, quote: Quote, rules: Policy) -> str:
 
 
 def confirmations(run: Run, able: Collection[str], index: int = 0) -> dict[str, str]:
-    """Why vendors are not asked once more, by vendor_id: another one is to confirm the exit code that they reported.
+    """Why vendors are not bought from again, by vendor_id: another one is to confirm the exit code that they reported.
 
-    able: the vendors that could be paid. Where no other is among them, the same one is asked.
-    index: of the job that is to be bought.
+    able: the vendors that could be paid; where none of them is another one, the same vendor may confirm it. index: of
+    the job that is to be bought.
     """
     codes = to_confirm(run, index) if run.workload else {}
     if not set(able) - set(codes):

@@ -1,4 +1,4 @@
-"""Vendors by their recorded terms: the candidates for a run's jobs, and the one that has a job."""
+"""The recorded vendors: the candidates for a run's jobs, and the vendor of a job."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from gpuagent.errors import IllegalTransition, UnknownVendor
 
 
 def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor]:
-    """The enabled vendors that the run allows, that offer its GPU and take our token. Raises UnknownVendor."""
+    """The enabled vendors that the run allows, that offer its GPU and accept our token. Raises UnknownVendor."""
     by_id = {vendor.vendor_id: vendor for vendor in vendors}
     missing = [name for name in run.vendor_ids if name not in by_id]
     if missing:
@@ -25,7 +25,7 @@ def candidates(run: Run, vendors: Sequence[Vendor], token: Token) -> list[Vendor
 
 
 def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
-    """The vendor's recorded terms. Raises IllegalTransition: a vendor with jobs is never deleted."""
+    """The vendor's record. Raises IllegalTransition where it is gone: a vendor with jobs is never deleted."""
     for vendor in ports.store.vendors():
         if vendor.vendor_id == vendor_id:
             return vendor

@@ -353,7 +353,7 @@ Event = (
 NEWS = JobProgressed | JobWentSilent | JobAnswered | CheckpointKept | CheckpointLost
 """News of a job that goes on, which a vendor may bring without end."""
 
-WORLDLY = (
+TICK_ENDING = (
     PlanPostponed
     | HedgePostponed
     | PaymentUnresolved
@@ -369,4 +369,4 @@ WORLDLY = (
     | StepTakenUp
     | JobStopped
 )
-"""Events after which only the world can bring news: a tick ends there."""
+"""Events after which a tick ends: the next news can only come from outside, or with time."""

@@ -11,27 +11,27 @@ from gpuagent.core.model import COUNT_MAX, JOBS_MAX, Job, Ordered, Reserved, Run
 from gpuagent.core.work import Collecting, Completed, Owed, Underway
 
 UNKNOWN = -1
-"""The index of a job of which the chain alone tells, in a run with several: what it was to do is lost."""
+"""The index of a payment that only the chain knew of, in a run with several jobs: its order is lost."""
 
 
 def tries_max(count: int) -> int:
-    """Jobs that a run with so many to complete may try, all told: half as many again, and at least seven more."""
+    """Attempts that a run with `count` jobs to complete may make in all: half as many more, and at least seven more."""
     return count + max(JOBS_MAX - 1, count // 2)
 
 
 TRIES_MAX = tries_max(COUNT_MAX)
-"""Jobs that no run tries more than."""
+"""The most attempts of any run."""
 
 
 def is_open(job: Job) -> bool:
-    """True while the job may come to something. Where its work has ended and the chain has not decided, it may not."""
+    """Whether the job may still complete. Work that has ended does not, even while the chain is undecided."""
     if isinstance(job, Reserved):
         return True
     return isinstance(job, Ordered) and isinstance(job.work, None | Owed | Underway | Collecting)
 
 
 def has_completed(job: Job) -> bool:
-    """Whether the job's result counts, be it paid for yet or not."""
+    """Whether the job has completed, paid for or not yet."""
     return not isinstance(job, Reserved) and isinstance(job.work, Completed)
 
 
@@ -47,7 +47,7 @@ def missing(run: Run) -> tuple[int, ...]:
 
 
 def unbought(run: Run) -> tuple[int, ...]:
-    """The indices that are not done and of which no job is open, in order: what is still to be bought."""
+    """The indices that are neither done nor have an open job, in order: those to be bought."""
     busy = {job.quote.index for job in run.jobs if is_open(job)}
     return tuple(index for index in missing(run) if index not in busy)
 

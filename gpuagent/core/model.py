@@ -1,4 +1,4 @@
-"""The nouns of a run: immutable values, no I/O.
+"""The values of a run: its jobs and their states, quotes, payments, vendors. Immutable, no I/O.
 
 Amounts are int atomic units of one asset (money.py); times are Unix seconds; addresses are hex strings.
 """
@@ -12,7 +12,7 @@ from gpuagent.core.work import Checkpoint, Completed, Failed, JobFile, Work
 
 
 class RunStatus(StrEnum):
-    """The status of a run; ended in two of three."""
+    """The status of a run, which has ended unless it is RUNNING."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -20,7 +20,7 @@ class RunStatus(StrEnum):
 
 
 class Phase(StrEnum):
-    """The state of a run as users see it. Derived from it, never decided."""
+    """The phase of a run as users see it, derived from its state (run_state.phase)."""
 
     PLANNING = "PLANNING"
     APPROVAL = "APPROVAL"
@@ -31,7 +31,7 @@ class Phase(StrEnum):
 
 
 class Cause(StrEnum):
-    """The reason why a purchase came to nothing: only the first says anything about the vendor."""
+    """Why a purchase was voided: only VENDOR counts against the vendor."""
 
     VENDOR = "vendor"
     POLICY = "policy"
@@ -65,12 +65,12 @@ class Settles(StrEnum):
 
 
 TIMEOUT_MAX_S = 600
-"""A vendor that wants its authorization to live longer is refused, unless its record says otherwise."""
+"""The longest life of an authorization, in seconds, unless the vendor's record allows a longer one."""
 OWN_PROTOCOL = "gpuagent/1"
-"""The protocol of docs/vendors.md, which records without a word of it mean."""
+"""The protocol of docs/vendors.md, and the default for records that name none."""
 SECRET_FIELDS = ("header", "access", "envelope")
-"""Fields of stored documents that are never shown: a header is the signature that moves the money, access is what the
-vendor gave to reach one job by, envelope what we gave it to reach the job's files."""
+"""Fields of stored documents that are never shown: `header` holds the signature that moves the money, `access` what the
+vendor gave to reach one job by, `envelope` what it was given to reach the job's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Token:
 class Payer:
     """The wallet that pays.
 
-    kind: who holds its key, `key` (the environment), `keystore` or `cdp`. cdp_policies: ids of CDP's for the account.
+    kind: where its key is, `key` (the environment), `keystore` or `cdp`. cdp_policies: the ids of its CDP policies.
     """
 
     address: str
@@ -100,7 +100,7 @@ class Payer:
 
     @property
     def custody(self) -> str:
-        """The place of the key, in words."""
+        """Where the key is, in words."""
         return {"key": "in the environment", "keystore": "in a keystore", "cdp": "at CDP"}[self.kind]
 
 
@@ -116,12 +116,11 @@ class SealedKey:
 class Vendor:
     """A vendor as the operator recorded it. pay_to is pinned here, never taken from what the vendor sends.
 
-    secret_env: the variable of the bearer token, "" for a vendor without accounts. trusted: the operator's word that it
-    may get secrets, and files that the policy keeps from others. protocol: how to speak to it, by the name of an
-    adapter; x402_version: of its 402, and no other is read. settles: when it takes what it was authorized.
-    max_authorization_s: the life that an authorization may have here, 0 for the agent's own pace. proven: False for one
-    whose first purchases stay under the policy's new_vendor. refund_address: where its refunds come from beside pay_to,
-    "" for nowhere else.
+    secret_env: the variable of the bearer token, "" for a vendor without accounts. trusted: whether it may get secrets,
+    and files that the policy keeps from others. protocol: the name of the adapter that speaks to it; x402_version: of
+    its 402, no other is accepted. settles: when it takes the authorized payment. max_authorization_s: the longest life
+    of an authorization here, 0 for Pace.authorization_s. proven: False for a vendor whose first purchases stay under
+    the policy's new_vendor cap. refund_address: a further sender of its refunds beside pay_to, "" for none.
     """
 
     vendor_id: str
@@ -146,9 +145,9 @@ class Vendor:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The place in the file store by which a job that takes no files gets them, and leaves its own; both are secrets.
+    """The place in the file store where a job at a vendor that takes no files reads and leaves them. Both are secrets.
 
-    folder: its name, which nobody can guess. url: reads the list of the job's signed URLs there, once there is one.
+    folder: its name, which cannot be guessed. url: reads the list of the job's signed URLs, once it is written.
     """
 
     folder: str = field(default="", repr=False)
@@ -160,12 +159,12 @@ NO_ENVELOPE = Envelope()
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A vendor's binding price for one job, and whom it wants paid, which must be the recorded payee.
+    """A vendor's binding price for one job, and the payee, who must be the recorded one.
 
-    order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: what the vendor can.
-    envelope: made for this quote, where the order goes as a command that fetches and sends its files itself.
-    protocol: of the vendor's record when it was asked, whatever that says later. index: which of the run's jobs it is.
-    hedges: the job_id of the late job whose work this one buys once more (hedging.py), "" for none.
+    order: the canonical text of what the job is to do (orders.py), "" without a workload. accepts: the capabilities of
+    the vendor. envelope: set where the order is a command that fetches and sends its files itself. protocol: of the
+    vendor's record at the time of the quote. index: which of the run's jobs it is for. hedges: the job_id of the late
+    job whose work this one buys again (hedging.py), "" for none.
     """
 
     vendor_id: str
@@ -199,9 +198,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """The parts of a 402 that the header which pays repeats beside the terms: inert, bounded, sent to nobody else.
+    """The parts of a 402 that the payment header repeats beside the terms. Bounded, and sent to this vendor alone.
 
-    version: of x402, in which the 402 came and the header is written. network: its name there, in version 1.
+    version: the x402 version of the 402, and of the header. network: the network's name in version 1.
     """
 
     version: int = 2
@@ -212,7 +211,7 @@ class Echo:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """One entry of a 402's `accepts`, as sent, but for a network of version 1, which has its CAIP-2 name here.
+    """One entry of a 402's `accepts`, as sent; a network of x402 version 1 is translated to CAIP-2.
 
     Nothing in it is trusted before terms.agreed() has matched it.
     """
@@ -237,9 +236,9 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Authorization:
-    """The terms of one EIP-3009 transferWithAuthorization. from_block: where its search begins.
+    """The terms of one EIP-3009 transferWithAuthorization. from_block: where the search for its settlement begins.
 
-    life_s: seconds before valid_before in which it can have been used at all, as it was signed no earlier.
+    life_s: seconds; it was signed no earlier than this long before valid_before, so it cannot have been used before.
     """
 
     payer: str
@@ -255,7 +254,7 @@ class Authorization:
 
 @dataclass(frozen=True, slots=True)
 class JobAccess:
-    """The means to reach one job by, as secret as a bearer token. poll_url: on the vendor's own origin.
+    """What a vendor gave to reach one job by, as secret as a bearer token. poll_url: on the vendor's own origin.
 
     folder: of the job's envelope, where its files are left.
     """
@@ -270,7 +269,7 @@ NO_ACCESS = JobAccess()
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The vendor's word that it settled, or did not: for people, never for the books."""
+    """The vendor's claim that it settled, or did not. It is shown to users and never booked."""
 
     success: bool
     transaction: str
@@ -297,7 +296,7 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A final transfer out of a wallet, as the chain logs it or as a ledger believes it. payee: lower case."""
+    """A final transfer out of a wallet, as the chain logs it or as a ledger records it. payee: lower case."""
 
     transaction: str
     payee: str
@@ -309,7 +308,7 @@ class Transfer:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """An approval request for one purchase at its quoted price. by: who agreed; empty while it is open."""
+    """An approval request for one purchase at its quoted price. by: the approver; empty while it is open."""
 
     asked_at: float
     expires_at: float
@@ -318,10 +317,10 @@ class Approval:
 
 @dataclass(frozen=True, slots=True)
 class Reserved:
-    """Budget is held; nothing is signed. With an approval that is still open, nothing will be.
+    """Budget is held; nothing is signed, and nothing will be while an approval is open.
 
-    delivered: the vendor has all the files that the job reads. postponed: why a step waits for the agent's own file
-    store, "" where none does. delivery_from: when that worked again, from which on the vendor's time runs; 0 for never.
+    delivered: whether the vendor has all inputs of the job. postponed: why a step waits for the agent's own file store,
+    "" for none. delivery_from: when the file store last recovered, where the vendor's time starts again; 0 for never.
     """
 
     job_id: str
@@ -339,13 +338,12 @@ class Reserved:
 
 @dataclass(frozen=True, slots=True)
 class Authorized:
-    """A signature may be in the vendor's hands. Only the chain can end this state.
+    """Signed: the vendor may hold the signature. Only the chain can end this state.
 
-    header is the only PAYMENT-SIGNATURE that is ever sent; last_reply is what the vendor last said to it, and
-    vendor_job_id the job it named, which counts once the payment is final. cancellation: once it was not wanted
-    any more, the transaction that was to cancel it, or why there is none.
-    work: of a vendor that takes its pay after the work, once it has taken the order; files, checkpoint,
-    postponed: as in Settled.
+    header: the only PAYMENT-SIGNATURE that is ever sent. last_reply: the vendor's last answer to it; vendor_job_id: the
+    job that it named, which counts once the payment is final. cancellation: for a payment that is no longer wanted, the
+    transaction that cancels it, or why there is none. work: at a vendor that is paid afterwards, once it has accepted
+    the order. files, checkpoint, postponed: as in Settled.
     """
 
     job_id: str
@@ -365,10 +363,10 @@ class Authorized:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The transfer is final; the vendor owes the work. header: HEADER_LOST where it is known from the chain alone.
+    """The transfer is final; the vendor owes the work. header: HEADER_LOST where only the chain knew of the payment.
 
-    files: what of the job is in the file store. checkpoint: the newest that is kept whole. postponed: why a step waits
-    for the agent's own file store, "" where none does.
+    files: the job's files in the file store. checkpoint: the newest that is complete there. postponed: why a step waits
+    for the agent's own file store, "" for none.
     """
 
     job_id: str
@@ -388,7 +386,7 @@ class Settled:
 class Voided:
     """Can never settle; the hold is released. Without an authorization nothing was ever signed.
 
-    work: the end of what a vendor did that was to be paid after it, and never was.
+    work: how the work ended at a vendor that was to be paid afterwards, and never took its payment.
     """
 
     job_id: str
@@ -404,20 +402,20 @@ class Voided:
 
 
 Ordered = Authorized | Settled
-"""A job that a vendor may have: it is paid, or will be once the work is done."""
+"""A job that a vendor may be working on: it is paid, or signed for."""
 Job = Reserved | Authorized | Settled | Voided
 HEADER_LOST = "lost"
-"""In place of the header of a payment that is known from the chain alone. It is never sent."""
+"""Stands for the header of a payment that only the chain knew of. It is never sent."""
 
 
 JOBS_MAX = 8
-"""Jobs that a run with one to complete may try, all told, and that one with several may try for each."""
+"""Attempts that a run with one job may make in all, and that a run with several may make for each."""
 COUNT_MAX = 200
-"""Jobs that a run may have to complete: with all that were tried it is one document when it is read."""
+"""Jobs that a run may have to complete: a run with all its attempts is read as one document of bounded size."""
 AT_ONCE_MAX = 32
 """Jobs that a run with several may have open at once."""
 HOURS_MIN = Decimal("0.01")
-"""The shortest job that is bought, or learned from: prices and durations are compared by the hour."""
+"""The shortest job, in hours, that is bought or learned from: prices and durations are compared by the hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,8 +423,7 @@ class Hedging:
     """A run's rule for late jobs (hedging.py). after_s: seconds past its expected time after which a job is late; 0 for
     no hedges.
 
-    declined: ids of late jobs for which no hedge is bought any more. waits: in a row, of the hedge that is due next,
-    until wait_until.
+    declined: ids of late jobs that get no hedge any more. waits, wait_until: as in Run, for the next hedge.
     """
 
     after_s: int = 0
@@ -445,10 +442,10 @@ class Run:
     """One goal with one budget, paid on one network (CAIP-2). vendor_ids empty: any enabled vendor.
 
     workload: the canonical text of what is to run (workload.py), "" for a run without a job file.
-    count: the jobs of this kind that it has to complete (indices.py). jobs_open_max: of them all at once.
-    jobs_max: those it may try, all told.
-    planner_arms: where several planners were to be compared, each with its weight; planner is the one that it got.
-    ask_first: the job whose vendor no tick has reached for the longest time, where ticks had no time for all.
+    count: the jobs of this kind to complete (indices.py). jobs_open_max: how many may be open at once. jobs_max: how
+    many attempts it may make in all.
+    planner_arms: where planners are compared, each with its weight; planner is the one that this run got.
+    ask_first: the job that the next tick begins with, as the last one had no time left for it.
     """
 
     run_id: str
@@ -491,7 +488,7 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One thing decided, paid or seen. position: a log line's index in its job, unique there."""
+    """Something that was decided, paid or seen. position: a log line's index in its job, unique there."""
 
     type: ObservationType
     content: str

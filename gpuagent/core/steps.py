@@ -86,12 +86,11 @@ Step = Plan | Hedge | Deliver | Authorize | Pay | Claim | Poll | Collect | Stop 
 
 
 def next_steps(run: Run, now: float) -> tuple[Step, ...]:
-    """The steps that are due at `now` (Unix seconds): one per open job, then planning, then the hedge of a late job.
-    Empty: wait, or all is over.
+    """The steps that are due at `now` (Unix seconds): those of each open job, then planning, then a late job's hedge.
 
-    What is signed comes first, as a vendor that is slow to tell of its job must not delay it; new signatures come last,
-    as news of a job may make them unneeded. A run that has ended still follows the authorizations that are out: their
-    money is not decided.
+    Empty where the run waits or is over. Payments that are signed come first, so that no slow vendor delays them; new
+    signatures come last, as news of other jobs may make them unneeded. A run that has ended still follows the
+    authorizations that may be with vendors, until the chain has decided on them.
     """
     running = run.status is RunStatus.RUNNING
     first = next((place for place, job in enumerate(run.jobs) if job.job_id == run.ask_first), 0)
@@ -114,7 +113,7 @@ def _may_begin(run: Run) -> bool:
 
 
 def _has_spare_tries(run: Run) -> bool:
-    """Whether the tries suffice though nobody answers the requests that are open: each would be made once more."""
+    """Whether tries are left even if no open approval request is answered: each of them would cost one more."""
     has_requests = any(isinstance(job, Reserved) and job.unapproved for job in run.jobs)
     return not has_requests or spare_tries(run) > 0
 
@@ -155,7 +154,7 @@ def _step_for_work(job: Ordered, required: bool, beaten: bool) -> Step | None:
 
 
 def is_over(run: Run) -> bool:
-    """True when the run has ended, no money is undecided and no vendor is to be told: no step is due ever again."""
+    """Whether no step will ever be due again: the run has ended, holds no money, and has no vendor left to tell."""
     if run.status is RunStatus.RUNNING or budget.held(run):
         return False
     return not any(isinstance(step, Stop | Supersede) for job in run.jobs for step in _steps_for(run, job, now=0))

@@ -77,16 +77,16 @@ from gpuagent.core.work_transitions import next_work, reached
 from gpuagent.errors import IllegalTransition
 
 NOTES_MAX = 1_000
-"""Notes of a job's news: a vendor that changes its word with every answer is heard no further, but for the end."""
+"""Observations of one job's news, at most: a vendor whose every answer differs fills no database."""
 
 
 def apply(run: Run, event: Event) -> Run:
-    """The run after the event. Raises IllegalTransition rather than bend a rule."""
+    """The run after the event. Raises IllegalTransition for an event that does not fit the run, and BudgetExceeded."""
     if isinstance(event, VendorChosen | PlanPostponed | PlanAborted | RunCancelled | VendorReadmitted):
         return _planned(run, event)
     if isinstance(event, HedgePostponed | HedgeDeclined):
         return _unhedged(run, event)
-    if isinstance(event, PlannerCharged):  # the money is gone, whatever has become of the run meanwhile
+    if isinstance(event, PlannerCharged):  # spent, even if the run has ended meanwhile
         return _charged(run, event.cost)
     if isinstance(event, PaymentAdopted):
         return _once(adopted(run, event), event.job_id)
@@ -100,14 +100,14 @@ def apply(run: Run, event: Event) -> Run:
         after = _with_note(after)
     run = replace(run, jobs=tuple(after if j.job_id == job.job_id else j for j in run.jobs))
     if not is_open(after):
-        run = replace(run, waits=0, wait_until=0)  # what a wait was decided on has changed
+        run = replace(run, waits=0, wait_until=0)  # the wait was decided on a state that has changed
     if isinstance(event, JobFinished) and isinstance(event.outcome, Completed):
         run = _completed(run, job)
     return budget.check(run)
 
 
 def _completed(run: Run, job: Job) -> Run:
-    """The run once this job of it has completed: it ends with the last of its indices."""
+    """The run after the job has completed: over, if every index has a completed job."""
     run, unneeded = blamed(run, job.quote.index), "another job completed first"
     if missing(run):
         return _without_unsigned(run, unneeded, job.quote.index)
@@ -116,7 +116,7 @@ def _completed(run: Run, job: Job) -> Run:
 
 
 def _once(run: Run, job_id: str) -> Run:
-    """The run without the unsigned purchases of an index of which a job was adopted that is still to come."""
+    """The run without unsigned purchases of an index whose adopted job is still open: it would be bought twice."""
     job = find_job(run, job_id)
     if run.count == 1 or not is_open(job):
         return run
@@ -124,8 +124,10 @@ def _once(run: Run, job_id: str) -> Run:
 
 
 def is_noted(job: Job, event: Event) -> bool:
-    """Whether news of the job is noted for people, beside its log lines and metrics: at most NOTES_MAX of it, and how
-    far the job is only where that is shown as something else than before."""
+    """Whether news of the job gets an observation of its own, beside its log lines and metrics.
+
+    At most NOTES_MAX do, and progress only where it reads otherwise than before.
+    """
     if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         return True
     before = job.work
@@ -291,7 +293,7 @@ def _paid_work(job: Authorized, event: PaymentSettled) -> Work:
 
 
 def _voided(job: Authorized, event: PaymentVoided) -> Voided:
-    # A vendor that was never asked, or asked to let go, has done nothing wrong; nor has one that ran the program.
+    # Not the vendor's fault where it was never asked, was asked to cancel, or did the work.
     is_late = not job.cancellation and (bool(job.last_reply) if job.work is None else is_open(job))
     work = job.work if isinstance(job.work, Completed | Failed) else None
     return Voided(

@@ -1,4 +1,4 @@
-"""The work that is owed once it is paid: its states, its files, and what a vendor reports of it. No I/O.
+"""The work of a job at a vendor: its states, its files, and the vendor's reports on it. No I/O.
 
 Times are Unix seconds. What a vendor lists is a FileEntry; it becomes a JobFile once its content is proven and kept.
 """
@@ -23,29 +23,29 @@ class JobEnding(StrEnum):
     """How a paid job came to count as failed. After AT_ONCE and DISPUTED its vendor is paid no more in the run."""
 
     REPORTED = "reported"
-    """The vendor said so, after a while; or it said completed, and the success test says no."""
+    """The vendor reported the failure, after a while; or it reported success, and the success test failed."""
     AT_ONCE = "at_once"
-    """The vendor said so within seconds of its payment."""
+    """The vendor reported the failure within seconds of its payment."""
     DISPUTED = "disputed"
-    """No word of its vendor ended it: it was given up, with no job named, in silence, or far past its paid hours."""
+    """The agent gave the job up: the vendor named none, was silent, or was far past the paid hours."""
     SUPERSEDED = "superseded"
     """Another job of the same index completed first: one of the two hedges the other (hedging.py)."""
 
 
 class Fault(StrEnum):
-    """Whose fault a failed job is: another vendor mends only the first; only the first speaks against a vendor."""
+    """Whose fault a failed job is. Only VENDOR counts against the vendor, and only then may another one help."""
 
     VENDOR = "vendor"
     PROGRAM = "program"
-    """The user's own program ended with an exit code that is no success."""
+    """The user's own program ended with an exit code that does not count as success."""
     TIME = "time"
     """The paid hours ended."""
     NONE = "none"
-    """There is none: the job was superseded."""
+    """The job was superseded."""
 
 
 class FileKind(StrEnum):
-    """What a collected file is of the job."""
+    """The role of a collected file in its job."""
 
     OUTPUT = "output"
     CHECKPOINT = "checkpoint"
@@ -62,7 +62,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class JobFile:
-    """A file of a job that is in the file store, proven to be what the manifest named."""
+    """A file of a job in the file store, whose hash is the one that the manifest names."""
 
     path: str
     bytes: int
@@ -73,7 +73,7 @@ class JobFile:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointOffer:
-    """A checkpoint that a vendor lists. sha256: of its manifest, by which it is asked for."""
+    """A checkpoint that a vendor lists. sha256: of its manifest, which identifies it."""
 
     sha256: str
     files: tuple[FileEntry, ...]
@@ -81,7 +81,7 @@ class CheckpointOffer:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint that is kept whole. fraction: how far it reaches, by the program's own word; None without one."""
+    """A checkpoint that is complete in the file store. fraction: of the work, as its program says; None for unknown."""
 
     sha256: str
     files: tuple[FileEntry, ...]

@@ -1069,7 +1069,7 @@ MUTANTS = (
     Mutant(
         "the pay for work that was done is cancelled",
         "gpuagent/agent/pay.py",
-        "        return failed_by_vendor(work)  # what came to its end is the vendor's to be paid for, if it wants",
+        "        return failed_by_vendor(work)  # finished work may be charged for",
         "        return True",
         "tests/agent/test_pay_later.py -k alone_says",
     ),
@@ -2150,7 +2150,7 @@ MUTANTS = (
     Mutant(
         "a decision that lost the race costs nothing",
         "gpuagent/tick.py",
-        "        if isinstance(event, Deliberated) and event.cost:",
+        "        if isinstance(event, PlannerEvent) and event.cost:",
         "        if False:",
         "tests/agent/test_overtaken.py -k charged_once",
     ),
@@ -2965,7 +2965,7 @@ MUTANTS = (
     Mutant(
         "whom a tick did not reach is forgotten",
         "gpuagent/tick.py",
-        '    if asking.missed not in ("", run.ask_first):',
+        '    if calls.missed not in ("", run.ask_first):',
         "    if False:",
         "tests/agent/test_slow_vendors.py -k held_up_for_a_bound",
     ),

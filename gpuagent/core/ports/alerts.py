@@ -1,4 +1,4 @@
-"""The ports to the alerts that were written, and to the channels that carry them."""
+"""The ports to the stored alerts, and to the channels that carry them to users."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -7,36 +7,36 @@ from gpuagent.core.alerts import AlertKind, Claimed, Message
 
 
 class Outbox(Protocol):
-    """The alerts that were written, and what became of each in each channel. Every method raises StoreError."""
+    """The stored alerts, and the state of each in each channel. Every method raises StoreError."""
 
     def now(self) -> float:
         """The database's clock, Unix seconds."""
         ...
 
     def note_late_holds(self) -> None:
-        """Write alerts of the holds that are late by now, once each."""
+        """Write an alert for each hold that is late by now, once."""
         ...
 
     def join(self, channel: str) -> float:
-        """Since when the channel gets alerts, Unix seconds: it is sent none that is older than its first sender."""
+        """When the channel was first used, Unix seconds: older alerts are not sent to it."""
         ...
 
     def claim(self, channel: str, since: float, kinds: Sequence[AlertKind]) -> Claimed | None:
-        """The oldest alert of these kinds that is due for the channel, the caller's alone for a while."""
+        """Claim, for a while, the oldest alert of these kinds that is due for the channel; None where none is due."""
         ...
 
     def mark_sent(self, claim: Claimed, skipped: str = "") -> None:
-        """The channel took it. skipped: why it was not sent at all, and never will be."""
+        """Record that the channel took the alert. skipped: why it was not, and will never be, sent."""
         ...
 
     def mark_failed(self, claim: Claimed, problem: str) -> None:
-        """The channel did not take it: it is due again after a while, which doubles with each attempt."""
+        """Record that the channel did not take the alert: it is due again after a delay that doubles each time."""
         ...
 
 
 class Messenger(Protocol):
-    """Channels by which users are told."""
+    """The channels that carry alerts to users."""
 
     def send(self, channel: str, message: Message) -> str:
-        """The problem, without any address or secret; "" where the channel took the message."""
+        """Send a message; why it failed, without any address or secret, or "" where the channel took it."""
         ...

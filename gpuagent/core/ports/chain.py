@@ -1,4 +1,4 @@
-"""The ports to the chain: what became of an authorization, and what a node has of the past."""
+"""The ports to the chain: the outcome of an authorization, and the history that a node serves."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class Chain(Protocol):
     """Every method raises ChainError when the chain does not answer or is another chain."""
 
     def head(self, address: str, nonces: Sequence[str] = ()) -> Head:
-        """nonces: of the address, to be told of too."""
+        """The newest block, with the address's balance and which of these nonces of it are spent."""
         ...
 
     def spent(self, payer: str, nonces: Sequence[str]) -> Sequence[str]:
@@ -69,25 +69,26 @@ class Chain(Protocol):
         ...
 
     def outcome(self, authorization: Authorization, transaction: str = "") -> Outcome:
-        """All reads pinned to one block. Raises ChainMismatch when the nonce paid something else.
+        """What became of the authorization, by reads that are pinned to one block.
 
-        transaction: where the use is looked for first, by anyone's word: it proves itself or counts for nothing.
+        transaction: a hash to look at first, from any source: the receipt proves it, or it is ignored. Raises
+        ChainMismatch when the nonce paid something else.
         """
         ...
 
     def gas(self, address: str) -> Gas: ...
 
     def send(self, transaction: str) -> str:
-        """Hand in a raw transaction (0x hex); its hash. One that is known already is no error.
+        """Submit a raw transaction (0x hex) and return its hash. Submitting it again is no error.
 
-        Says nothing of what becomes of it: ask outcome().
+        Whether it takes effect, outcome() says.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a node answers at once. keeps_past: whether it reads the token as it was at past blocks."""
+    """The limits of a node. keeps_past: whether it reads the token's state at past blocks."""
 
     logs_span: int
     """Blocks in one query for logs."""
@@ -97,17 +98,17 @@ class Limits:
 
 
 class Node(Chain, Protocol):
-    """A chain as a node shows it: the port, and the history that a sweep reads. Raises as Chain does."""
+    """A chain behind one node or several: the port, and the history that a sweep reads. Raises as Chain does."""
 
     @property
     def token(self) -> Token: ...
 
     def check(self) -> None:
-        """Raises ChainError unless this is the token's chain, and everything is there that a payment will need."""
+        """Raises ChainError unless this is the token's chain, with all that a payment needs."""
         ...
 
     def limits(self) -> Limits:
-        """Found by asking for more and more at once."""
+        """The node's limits, measured by larger and larger requests."""
         ...
 
     def final(self) -> Block:
@@ -115,7 +116,7 @@ class Node(Chain, Protocol):
         ...
 
     def block(self, number: int) -> Block | None:
-        """None where the node does not keep it."""
+        """The block with this number; None where the node has pruned it."""
         ...
 
     def history(self, payer: str, first: int, last: int) -> Iterator[Transfer | Spent]:

@@ -7,19 +7,19 @@ from gpuagent.core.listings import Declaration, Listing, ListReading, UnpaidAnsw
 
 
 class Discovery(Protocol):
-    """Strangers who sell, and who lists them. Nothing is paid, and no token is sent."""
+    """Vendors that are not recorded, and public lists of them. Nothing is paid, and no bearer token is sent."""
 
     def listings(self, list_url: str, query: str) -> ListReading:
-        """The rows of a public list that may fit a query in words. Raises BadInput, ListUnavailable."""
+        """The rows of a public list that may match a query. Raises BadInput, ListUnavailable."""
         ...
 
     def unpaid(self, listing: Listing) -> UnpaidAnswer:
-        """The 402 to the listed resource's declared order. Raises VendorError."""
+        """The 402 that answers the order which the listing declares, unpaid. Raises VendorError."""
         ...
 
     def declarations(self, url: str) -> Sequence[Declaration]:
-        """The vendors that the well-known document of a server has; none where it has no such document.
+        """The vendors in the well-known document of a server; none where it has no such document.
 
-        Raises BadInput for a URL that is not asked, VendorError for a document that cannot be read.
+        Raises BadInput for a URL that may not be fetched, VendorError for a document that cannot be read.
         """
         ...

@@ -1,4 +1,4 @@
-"""The port to the database: runs, the rules they keep to, vendors, and money that came back."""
+"""The port to the database: runs, the owner's policy, vendors, refunds and credits."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gpuagent.core.records import Refund
 
 @dataclass(frozen=True, slots=True)
 class Footing:
-    """What any order is held against, all of one read. now: the database's clock, Unix seconds.
+    """What a new run is checked against, all from one read. now: the database's clock, Unix seconds.
 
     policy: the rules in force; raises PolicyRefused when there are none. vendors: all recorded ones, by vendor_id.
     """
@@ -25,7 +25,7 @@ class Footing:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A run, and what its steps are held against, all of one read; otherwise as Footing has it."""
+    """A run, and what its steps are checked against, all from one read; the other fields as in Footing."""
 
     run: Run
     now: float
@@ -35,7 +35,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """usage: what counts against the policy's caps. past: the vendors' newest ended jobs, as past_jobs() has them."""
+    """What counts against the caps, as usage() has it, and the vendors' ended jobs, as past_jobs() has them."""
 
     usage: Usage
     past: Sequence[PastJob]
@@ -45,36 +45,37 @@ class Runs(Protocol):
     """The runs with their jobs, payments and observations."""
 
     def now(self) -> float:
-        """The database's clock, which is one for all agents and approvers. Unix seconds."""
+        """The database's clock, which all agents and approvers share. Unix seconds."""
         ...
 
     def new_id(self) -> str:
-        """An id for a run: 24 hex digits, never given before."""
+        """A unique id for a new run: 24 hex digits."""
         ...
 
     def create(self, run: Run) -> None:
-        """Raises DuplicateRun when there is one of this id; then nothing was written."""
+        """Store a new run. Raises DuplicateRun when the id is taken; nothing is written then."""
         ...
 
     def load(self, run_id: str) -> Run:
-        """Raises UnknownRun."""
+        """The run with its jobs. Raises UnknownRun."""
         ...
 
     def footing(self, kept_s: float = 0.0) -> Footing:
-        """The rules, the vendors and the clock. kept_s: what was read so many seconds ago at most will do."""
+        """The policy, the vendors and the clock. kept_s: how old, in seconds, a reading may be that is used again."""
         ...
 
     def standing(self, run_id: str) -> Standing:
-        """The run with the rules, the vendors and the clock. Raises UnknownRun."""
+        """The run with the policy, the vendors and the clock. Raises UnknownRun."""
         ...
 
     def save(self, before: Run, after: Run, observations: Sequence[Observation], at: float) -> Run:
-        """All of it or nothing, compare-and-swap on before.version. The run with its new version.
+        """Save the run and its observations in one transaction, compare-and-swap on before.version.
 
-        A job that is newly reserved or newly authorized is held against the policy in the same transaction, whose
-        day ends at `at`, but never later than by the database's clock.
-        Raises StaleRun when another tick saved first, DuplicateVendorJob when a vendor's job id is taken,
-        PolicyRefused when a rule of the policy says no.
+        Returns the run with its new version. A job that is newly reserved or newly authorized is held against the
+        policy in the same transaction; the day of a daily cap ends at `at`, or earlier by the database's clock.
+
+        Raises StaleRun when another tick saved first, DuplicateVendorJob when the vendor's job id is another job's, and
+        PolicyRefused; nothing is written then.
         """
         ...
 
@@ -97,15 +98,15 @@ class Rules(Protocol):
     ) -> Usage:
         """What counts against the policy's caps on the network, without the job itself.
 
-        at: where a day ends, Unix seconds; never later than by the database's clock. rules: those whose caps are
-        meant, the ones in force unless given.
+        at: the end of the day, Unix seconds; never later than by the database's clock. rules: the policy whose caps are
+        meant; by default the one in force.
         """
         ...
 
     def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
-        """Halt a vendor that names another payee than `vendor`, the record that it was held against; once.
+        """Halt a vendor that asked to be paid to another address than its record, `vendor`, has.
 
-        False where it is halted already, or is on record with another payee by now: then nothing is written.
+        False, and nothing is written, where it is halted already or its record has changed since.
         """
         ...
 
@@ -120,31 +121,32 @@ class Vendors(Protocol):
     def past_jobs(self, run: Run, network: str, vendor_ids: Sequence[str], limit: int) -> Sequence[PastJob]:
         """The vendors' newest ended jobs on the network in all other runs, at most `limit` of each, oldest first.
 
-        A purchase that fell through by the vendor's doing is among them, as a failure that cost nothing.
+        A purchase that the vendor let fall through is among them, as a failure that cost nothing.
         """
         ...
 
     def track_record(
         self, run: Run, network: str, vendor_ids: Sequence[str], at: float, limit: int, rules: Policy | None = None
     ) -> TrackRecord:
-        """Rules.usage() and past_jobs() of the same vendors, read together."""
+        """usage() and past_jobs() of the same vendors, read together."""
         ...
 
 
 class MoneyBack(Protocol):
-    """What came back, and what is said to. Neither changes a run, its budget, or what counts against a cap."""
+    """Refunds, which the chain proves, and credits, which a vendor claims. No budget and no cap counts either."""
 
     def book_credit(self, credit: Credit, at: float) -> bool:
-        """Books a vendor's word, once for a job and kind; False where there was one, which stays as it is."""
+        """Book a credit that a vendor claims, once per job and kind. False where one is booked already."""
         ...
 
     def book_refund(self, refund: Refund, at: float) -> bool:
-        """Books a transfer for a job, once; False where this transfer is booked, whatever it is booked for.
+        """Book a transfer as a refund of a job. False where the transfer is booked already, for whichever job.
 
-        Raises Refused, and nothing is written, where the job was not paid so, or more would come back than was paid.
+        Raises Refused, and nothing is written, where the job was not paid from that wallet in that token, or more would
+        come back than was paid.
         """
         ...
 
 
 class Store(Runs, Rules, Vendors, MoneyBack, Protocol):
-    """All together, as one database holds them."""
+    """All of it, as one database holds it."""

@@ -9,33 +9,33 @@ from gpuagent.core.work import FileEntry, JobReport
 
 
 class VendorApi(Protocol):
-    """The vendor's HTTP interface. Whatever a vendor does, a method raises VendorError and nothing else."""
+    """A client of vendors of every protocol. Whatever a vendor does, a method raises VendorError and nothing else."""
 
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
-        """A quote for just this order (core/orders), whose hash the vendor repeats. "" asks for a job without one.
+        """A binding quote for this very order (core/orders), whose hash the vendor repeats; "" for a job without one.
 
-        Where the protocol has no quotes it is what an unpaid order is asked for now, good for a short time.
+        A protocol without quotes gives the price in its 402 to an unpaid order, which is good for a short time.
         Raises JobSecretMissing, as challenge() and submit() do, where a secret of the order is not set here.
         """
         ...
 
     def input_received(self, vendor: Vendor, job: Reserved, file: FileEntry) -> int:
-        """The bytes that the vendor has of a file that the job needs; file.bytes when it has all of it."""
+        """How many bytes of an input of the job the vendor has; file.bytes when it has all."""
         ...
 
     def send_input(self, vendor: Vendor, job: Reserved, file: FileEntry, start: int, parts: Iterable[bytes]) -> int:
-        """Sends what follows after `start` bytes, which is what input_received() said; the bytes it has then.
+        """Send an input from byte `start` on, which is what input_received() says; the bytes the vendor has then.
 
-        It ends early where its time is over, or where the vendor has other bytes than it was sent.
+        Ends early when its time is over, or when the vendor has other bytes than were sent.
         """
         ...
 
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:
-        """Submit without payment; the decoded 402."""
+        """Submit the job without payment, and decode the 402 that comes back."""
         ...
 
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
-        """Submit with the stored header, and nothing else that could pay. What it says of money is not believed."""
+        """Submit the job with its stored payment header, and no other. The answer is no proof of payment."""
         ...
 
     def status(
@@ -46,10 +46,10 @@ class VendorApi(Protocol):
         secrets: Sequence[str] = (),
         access: JobAccess = NO_ACCESS,
     ) -> JobReport:
-        """News of the job. after: the cursor of the news that is known, "" for all of it.
+        """The vendor's report on the job. after: the cursor of the last report, "" for all news.
 
-        secrets: the names of those that the job got (orders.secret_names), whose values are taken out of the answer.
-        access: what the vendor gave for this job when it was ordered.
+        secrets: the names of the job's secrets (orders.secret_names), whose values are redacted in the report.
+        access: what the vendor gave to reach this job by, when it was ordered.
         """
         ...
 
@@ -64,16 +64,16 @@ class VendorApi(Protocol):
         secrets: Sequence[str] = (),
         access: JobAccess = NO_ACCESS,
     ) -> Iterator[bytes]:
-        """The content from a byte on, unproven; ends early once so many seconds have passed. Close it.
+        """A file of the job from byte `start` on, not yet checked against its hash. Ends after `seconds`; close it.
 
-        Raises VendorError where nothing at all came in that time. Where there are more than file.bytes, one of those
-        comes too. checkpoint: the SHA-256 of the checkpoint's manifest that the file is of, "" for an output.
-        secrets, access: as status().
+        At most one byte beyond file.bytes is read, so that the caller sees an excess. checkpoint: the SHA-256 of the
+        manifest of the checkpoint that the file belongs to, "" for an output. secrets, access: as in status(). Raises
+        VendorError where nothing came in that time.
         """
         ...
 
     def cancel(
         self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
     ) -> str:
-        """Says that the job is not needed any more; the vendor's answer in words. secrets, access: as status()."""
+        """Tell the vendor that the job is not needed any more; its answer in words. secrets, access: as in status()."""
         ...
