@@ -19,6 +19,8 @@ from seller.shop import Shop
 
 STEP_S = 0.5
 TIDY_S = 60.0
+LOOK_S = 30.0
+"""Between looks for the transfers of new sales: one that was taken back is settled again while its payment is valid."""
 UNDECIDED_S = 30.0
 """After this a purchase that was left settling is decided without its buyer."""
 QUOTES_KEPT_S = 3600.0
@@ -39,7 +41,7 @@ class Dispatcher:
         self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher")
-        self._tidied_at, self.is_drained = 0.0, False
+        self._tidied_at, self._looked_at, self.is_drained = 0.0, 0.0, False
 
     def start(self) -> None:
         self._thread.start()
@@ -57,6 +59,9 @@ class Dispatcher:
         if self._shop.closing.drain:
             self._drain()
         now = self._shop.clock.now()
+        if now >= self._looked_at + LOOK_S:
+            self._looked_at = now
+            self._decide(self._shop.database.to_look_at(), confirm)
         if now >= self._tidied_at + TIDY_S:
             self._tidied_at = now
             self._tidy(now)
@@ -131,7 +136,6 @@ class Dispatcher:
     def _tidy(self, now: float) -> None:
         shop = self._shop
         shop.database.drop_quotes(now - QUOTES_KEPT_S)
-        self._decide(shop.database.to_look_at(), confirm)
         shop.workshop.sweep()
         for job in shop.database.jobs_with_work("ended"):
             if (job.ended_at or now) + self._keep_s > now:

@@ -1,5 +1,6 @@
 """Files that are written beside their place, and take it once they are whole: a kill leaves what was there before."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -9,6 +10,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from gpuagent.errors import BadInput
+
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems answer that know no locks, such as some of a network: there nothing keeps two writers apart."""
 
 
 @contextmanager
@@ -25,7 +29,7 @@ def draft(place: Path) -> Iterator[BinaryIO]:
         _lock(file, part, place)
         try:
             file.truncate()
-            if place.is_file() and not place.is_symlink():
+            if place.is_file() and not place.is_symlink() and place.stat().st_mode != part.stat().st_mode:
                 os.fchmod(file.fileno(), stat.S_IMODE(place.stat().st_mode))
             yield file
             file.flush()
@@ -54,5 +58,9 @@ def _lock(file: BinaryIO, part: Path, place: Path) -> None:
         is_own = os.path.samestat(part.stat(follow_symlinks=False), os.fstat(file.fileno()))
     except (BlockingIOError, FileNotFoundError):
         is_own = False
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        is_own = True
     if not is_own:
         raise BadInput(f"{place} is being written by another process: wait until it has ended")

@@ -6,7 +6,7 @@ wait behind it for ever.
 
 from seller.locks import Numbers
 
-STALLED_S = 60
+STALLED_S = 30
 """How long the chain may count no further while a transaction waits, until that one is taken for lost."""
 SENDING_NUMBERS = 3
 """Of the turn to send: the next transaction's number, 0 for unknown; the chain's count, and since when it is that."""

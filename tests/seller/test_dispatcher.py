@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from x402.schemas import PaymentRequirements
 
-from seller.dispatcher import SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
+from seller.dispatcher import LOOK_S, SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
 from seller.home import DRAIN
 from seller.payments.payment import Payment
 from seller.payments.settlement import Dead, Open, Paid
@@ -289,13 +289,13 @@ def test_a_sale_whose_transfer_was_taken_back_is_settled_again_or_is_none(tmp_pa
         stays, again, gone = database.purchases()
         till.on_chain.remove((again.payer, again.nonce))
         till.outcome = Paid(other := "0x" + "8" * 64)
-        desk.step(TIDY_S)
+        desk.step(LOOK_S)
         assert [authorization.nonce for authorization in till.asked[asked:]] == [again.nonce], (
             "settled by the same payment"
         )
         till.on_chain.remove((gone.payer, gone.nonce))
         till.verdict = Dead("authorization expired")
-        desk.step(TIDY_S)
+        desk.step(LOOK_S)
         assert [sale.tx for sale in database.purchases()] == [stays.tx, other, gone.tx]
         assert database.totals()[:2] == (2, 2 * stays.amount), "what was not received is no income"
         assert len(database.sales()) == 2
@@ -304,8 +304,8 @@ def test_a_sale_whose_transfer_was_taken_back_is_settled_again_or_is_none(tmp_pa
         assert repeated.json() == answers[1].json()
         assert header_json(repeated.headers["PAYMENT-RESPONSE"])["transaction"] == other
         assert database.to_look_at(), "and the second transfer is looked for as well"
-        desk.step(TIDY_S)
-        desk.step(TIDY_S)
+        desk.step(LOOK_S)
+        desk.step(LOOK_S)
         assert database.to_look_at() == []
     safety_note("settled again with the same payment while it is valid; else not counted as received, and logged")
 
@@ -315,7 +315,7 @@ def test_a_chain_that_is_away_says_nothing_of_a_sale(tmp_path: Path) -> None:
         desk.bought()
         desk.till.on_chain.clear()
         desk.till.verdict = Unknown("away")
-        desk.step(TIDY_S)
+        desk.step(LOOK_S)
         assert desk.shop.database.totals()[0] == 1
         assert len(desk.shop.database.to_look_at()) == 1
 

@@ -3221,7 +3221,7 @@ MUTANTS = (
     Mutant(
         "a transfer that was taken back is not looked for again",
         "seller/dispatcher.py",
-        "        self._decide(shop.database.to_look_at(), confirm)\n",
+        "            self._decide(self._shop.database.to_look_at(), confirm)\n",
         "",
         "tests/seller/test_dispatcher.py -k taken_back",
     ),
