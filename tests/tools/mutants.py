@@ -947,6 +947,13 @@ MUTANTS = (
         "tests/core/test_terms.py -k outlives",
     ),
     Mutant(
+        "a seller's word that it takes no payment without an identifier comes back as another",
+        "gpuagent/wire/x402.py",
+        '"required": PAYMENT_IDENTIFIER in echo.extensions',
+        '"required": False',
+        "tests/wire/test_offers.py -k repeated_within_bounds",
+    ),
+    Mutant(
         "a settlement is looked for in the usual life of an authorization alone",
         "gpuagent/adapters/chain/settlements.py",
         "expiry - authorization.life_s - NODES_APART_S",

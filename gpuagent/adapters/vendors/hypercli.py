@@ -69,20 +69,22 @@ PROBLEMS = {"terminated": "it was ended by the vendor, or with its runtime", "ca
 
 
 class HyperCliVendor(CommandVendor):
-    """A quote's template is which body the vendor takes, and the region that it is priced in: `amount us-east`."""
+    """A quote's template is which body the vendor takes, the region that it is priced in, and the vendor's name for the
+    GPU where it writes it otherwise: `amount us-east a100_80`."""
 
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
         draft = self._draft(vendor, gpu_type, max_hours, order)
         try:
-            region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
+            machine, region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
         except VendorError as error:
             return self._priced_by_runtime(vendor, draft, error)
         amount = max(int((hourly * max_hours * UNIT).to_integral_value(ROUND_CEILING)), AMOUNT_MIN)
-        draft, template = replace(draft, amount=amount), f"{NESTED} {region}"
+        where = f"{region} {machine}" if machine != gpu_type.lower() else region
+        draft, template = replace(draft, amount=amount), f"{NESTED} {where}"
         reply = self._unpaid(vendor, ORDER, _body(draft, template), (UNPROCESSABLE,))
         if reply.status == UNPROCESSABLE:
-            template = f"{FLAT} {region}"
+            template = f"{FLAT} {where}"
             reply = self._unpaid(vendor, ORDER, _body(draft, template))
         quote = self._quote(vendor, reply, draft, template)
         if template.startswith(NESTED) and quote.amount != amount:
@@ -172,26 +174,46 @@ class HyperCliVendor(CommandVendor):
                 raise
             return []
 
-    def _price(self, vendor: Vendor, gpu_type: str, count: int) -> tuple[str, Decimal]:
-        """The cheapest region of interruptible machines of this kind, and the hour's price there in USD."""
-        key = f"{gpu_type.lower()}_x{count}"
+    def _price(self, vendor: Vendor, gpu_type: str, count: int) -> tuple[str, str, Decimal]:
+        """Its name for this kind of machine, the cheapest region of interruptible ones, and the hour's price in USD."""
         answer = self._object(vendor, self._call(self._quotes, vendor, "GET", PRICING))
-        regions = answer.get(key)
+        listed = [name.removesuffix(f"_x{count}") for name in answer if name.endswith(f"_x{count}")]
+        machine = next((name for name in listed if _is_name(name) and _plain(name) == _plain(gpu_type)), "")
+        regions = answer.get(f"{machine}_x{count}") if machine else None
         prices = {
             region: price
             for region, tiers in (regions.items() if isinstance(regions, dict) else ())
-            if isinstance(tiers, Mapping) and (price := _usd(tiers.get("interruptable"))) and _is_name(region)
+            if isinstance(tiers, Mapping) and (price := _interruptible(tiers)) and _is_name(region)
         }
         if not prices:
-            raise VendorError(f"{vendor.vendor_id} has no price for {key}, interruptible, in {PRICING}")
+            names = f": it lists {clean(', '.join(sorted(listed)), WORD_MAX)}" if listed and not machine else ""
+            raise VendorError(
+                f"{vendor.vendor_id} has no price for {gpu_type.lower()}_x{count}, interruptible, in {PRICING}{names}"
+            )
         region = min(prices, key=lambda name: (prices[name], name))
-        return region, prices[region]
+        return machine, region, prices[region]
 
 
 def _credit(answer: Mapping[str, Any]) -> CreditClaim | None:
     """What it keeps of a cancelled job's amount on the platform's balance, by its own price and time left."""
     cancelled = str(answer.get("state")).lower() == "canceled"
-    return read_unused(answer.get("price_per_hour"), answer.get("time_left")) if cancelled else None
+    return read_unused(answer.get("price_per_hour"), _seconds_left(answer)) if cancelled else None
+
+
+def _seconds_left(answer: Mapping[str, Any]) -> object:
+    """Of the job's runtime; by its times where it does not say so itself. 0 where they are not to be had."""
+    if (left := answer.get("time_left")) is not None:
+        return left
+    runtime, began, ended = (answer.get(name) for name in ("runtime", "started_at", "completed_at"))
+    if began is None:
+        return runtime
+    times = [Decimal(time) for time in (runtime, began, ended) if isinstance(time, int | Decimal)]
+    return times[0] - max(times[2] - times[1], Decimal(0)) if len(times) == 3 else 0
+
+
+def _interruptible(tiers: Mapping[str, Any]) -> Decimal | None:
+    """The price of the tier, which it misspells."""
+    return _usd(tiers.get("interruptable", tiers.get("interruptible")))
 
 
 def _usd(value: object) -> Decimal | None:
@@ -205,13 +227,19 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= WORD_MAX and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
+def _plain(gpu: str) -> str:
+    """A GPU's name without signs and unit: A100-80GB and a100_80 are one, and so are RTX 6000 Ada and rtx6000ada."""
+    return "".join(filter(str.isalnum, gpu.lower())).removesuffix("gb")
+
+
 def _body(quote: Quote, template: str) -> dict[str, Any]:
-    form, _, region = template.partition(" ")
+    form, _, where = template.partition(" ")
+    region, _, machine = where.partition(" ")
     workload = workload_of(quote.order)
     line, is_wrapped = command_of(quote, with_env=False, tell_exit=True), quote.envelope != NO_ENVELOPE
     job = {
         "docker_image": workload.image or IMAGE,
-        "gpu_type": quote.gpu_type.lower(),
+        "gpu_type": machine or quote.gpu_type.lower(),
         "gpu_count": workload.resources.gpu_count,
         "interruptible": True,
         "command": b64encode(line.encode()).decode(),
