@@ -139,10 +139,11 @@ def _pytest_server() -> "Iterator[subprocess.Popen[str]]":
 
 @contextmanager
 def start_workers() -> Iterator[list[Worker]]:
-    """As many workers as there are processors: each has chain, clocks and vendors to itself, mutant after mutant."""
+    """One worker more than there are processors, as each waits for servers: it has chain, clocks and vendors to itself,
+    mutant after mutant."""
     with ExitStack() as closing:
         scratch = Path(closing.enter_context(TemporaryDirectory()))
-        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, os.cpu_count() or 1))]
+        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, (os.cpu_count() or 1) + 1))]
         for file in files:
             share_stack(closing.enter_context(stack.start(**STACK_SETTINGS)), file)
         yield [Worker(file, closing.enter_context(_pytest_server())) for file in files]
