@@ -33,14 +33,17 @@ def run_archive(
             typer.echo(f"archived {observations} observations of {len(runs)} runs, {show_size(size)} in the file store")
 
 
-def run_restore(run_id: RunId) -> None:
+def run_restore(run_id: RunId, as_json: AsJson = False) -> None:
     """Put a run's archived observations back into the database."""
     from gpuagent import settings, wiring
     from gpuagent.agent.archive import restore_run
 
     with errors_explained(), open_database() as db, wiring.open_files(settings.read(), db) as files:
         count = restore_run(db.archives, files, run_id, wiring.system_clock().now())
-        typer.echo(f"{count} observations of run {run_id} are in the database again")
+        if as_json:
+            print_json({"runId": run_id, "observations": count})
+        else:
+            typer.echo(f"{count} observations of run {run_id} are in the database again")
 
 
 def add_run_archive(runs: typer.Typer) -> None:

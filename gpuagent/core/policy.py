@@ -39,7 +39,12 @@ class Halt:
     @property
     def text(self) -> str:
         """Who halted what, and why, as users read it."""
-        return f"{self.by} halted {self.kind} {self.name}: {self.why}"
+        return f"{self.by} halted {self.scope}: {self.why}"
+
+    @property
+    def scope(self) -> str:
+        """What is halted, in words."""
+        return "all wallets" if self.name == EVERY_WALLET else f"{self.kind} {self.name}"
 
     @property
     def resume_command(self) -> str:

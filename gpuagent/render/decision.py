@@ -13,6 +13,7 @@ from gpuagent.core.status import planner_label
 from gpuagent.render.fitting import Fitting
 
 Document = Mapping[str, Any]
+NUMBERS = "quote", "advertised", "learned"
 
 
 def decision_lines(decisions: Sequence[Document]) -> Iterator[Text]:
@@ -33,7 +34,7 @@ def decision_view(decision: Document) -> Iterator[RenderableType]:
     chosen = (data["decision"] or {}).get("vendorId", "")
     table = Table(box=None, pad_edge=False)
     for column in ("candidate", "quote", "advertised", "learned", "score", "refused because"):
-        table.add_column(column)
+        table.add_column(column, justify="right" if column in NUMBERS else "left")
     for candidate in data["candidates"]:
         amount = candidate["amount"]
         refusals = "; ".join(filter(None, [candidate["problem"], *candidate["refusals"]]))
