@@ -1,6 +1,6 @@
 """A vendor's word that it gives money back: held against the job's payment, and booked beside it, once.
 
-It changes nothing of the run: what is spent stays spent, whoever says otherwise. Booked before the step's own event is
+It changes nothing of the run: what is spent stays spent, whatever a vendor says. Booked before the step's own event is
 saved, so that an agent which dies in between hears it again, and books it no second time.
 """
 

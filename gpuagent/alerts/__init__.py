@@ -1,1 +1,1 @@
-"""Alerts on their way to people: the channels that are configured, who may answer by a link, and the sender."""
+"""Alerts on their way to users: the configured channels, the links that answer, and the sender."""

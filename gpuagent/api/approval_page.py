@@ -1,4 +1,4 @@
-"""The page of an approval request, for whoever follows its link: it shows what is approved, runs no script."""
+"""The page of an approval request behind its link. It shows what is approved, and runs no script."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

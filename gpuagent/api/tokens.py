@@ -36,7 +36,7 @@ class Caller:
     permissions: frozenset[str]
 
     def recorded_name(self, approver: str) -> str:
-        """The name that a decision is recorded under: whoever made it, the token that it came with stays visible."""
+        """The name that a decision is recorded under: it always shows the token that the request came with."""
         return f"{approver} (by {self.name})" if approver and approver != self.name else self.name
 
 

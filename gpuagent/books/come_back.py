@@ -1,4 +1,4 @@
-"""What is booked of money that came back, and of vendors' words on it, against what their payments say of it."""
+"""Booked refunds and credits, compared with the sums that their payments record."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain

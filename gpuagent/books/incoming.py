@@ -1,4 +1,4 @@
-"""What came into a wallet, up to a final block, held against what is booked of it.
+"""Transfers into a wallet, up to a final block, compared with the refunds that are booked.
 
 Read as a sweep reads: the chain first, then what is booked. Memory grows with what vendors sent, not with what
 strangers did: of theirs the number and the sum are kept, and the newest few.
@@ -78,8 +78,8 @@ def incoming_books(wallet: str, received: Received, chain: Node, ledgers: Ledger
     unbooked = [transfer for transfer in received.from_vendors if transfer not in booked_transfers]
     claims = [*ledgers.claims(wallet, chain.token)] if unbooked else []
     own = {record.payer.lower() for record in ledgers.wallets(chain.token)} if claims else set()
-    strangers = [transfer for transfer in unbooked if transfer.sender not in own]  # what is ours came back from nobody
-    matched = matches(strangers, claims, ledgers.addresses() if claims else {}, booked)
+    foreign = [transfer for transfer in unbooked if transfer.sender not in own]  # our own transfers are no refunds
+    matched = matches(foreign, claims, ledgers.addresses() if claims else {}, booked)
     return IncomingBooks(
         received=received,
         booked=tuple(booked),

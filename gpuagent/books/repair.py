@@ -1,4 +1,4 @@
-"""Repairs of what a sweep can prove: the very events a tick would save, each after asking the chain once more.
+"""Repairs of what a sweep can prove: the events that a tick would save, each after asking the chain again.
 
 Nothing is sent to a vendor and nothing is signed. A live tick of the same run at the same moment is safe: the second
 to save gets StaleRun, and looks again.

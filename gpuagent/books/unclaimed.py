@@ -1,4 +1,4 @@
-"""What the chain shows of a wallet and no ledger claims, and the save by which a user books it."""
+"""Transfers of a wallet that no ledger claims, and the save by which a user books one."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The write-off of a payment that moved something else than the ledger holds of it: spent, with a name and a reason.
+"""The write-off of a payment that moved something else than its ledger says: booked as spent, with a name and a reason.
 
 Never automatic. A hold is released by it only where the chain proves that it can never be paid.
 """

@@ -1,4 +1,4 @@
-"""A kernel for each visitor, whose environment follows from their login, and which answers nobody else."""
+"""A kernel for each visitor, which answers that visitor alone; its environment follows from their login."""
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -34,7 +34,7 @@ class Kernels(AsyncMappingKernelManager):
     async def start_kernel(self, **options: Any) -> str:  # type: ignore[override]
         """Start the kernel of VISITOR. Of the environment that voila asks for nothing is taken: it is the server's own.
 
-        Raises HTTPError where there are too many, or nobody is known to be visiting.
+        Raises HTTPError where there are too many, or the visitor is unknown.
         """
         visitor = VISITOR.get("")
         if not visitor:

@@ -41,7 +41,7 @@ POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-"""The page asks this server and nobody else."""
+"""The page may call this server only."""
 
 
 class Page(TornadoVoilaHandler):  # type: ignore[misc]
@@ -158,9 +158,9 @@ def serve(
         tornado_settings={
             "ws_ping_interval": PING_MS,
             "ws_ping_timeout": PING_MS,
-            "log_function": lambda _: None,
+            "log_function": lambda _: None,  # it would log tokens
             "cookie_options": {"samesite": "Lax"},
-        },  # it would log tokens
+        },
     )
     server.ready = announce
     server.initialize(argv=[])

@@ -140,7 +140,7 @@ class PaymentAuthorized:
 
 @dataclass(frozen=True, slots=True)
 class PaymentUnresolved:
-    """Sent, and the chain has not decided. reply: the vendor's words, for people only."""
+    """Sent, and the chain has not decided. reply: the vendor's words, for users only."""
 
     job_id: str
     reply: str

@@ -1,4 +1,4 @@
-"""Names of GPU types, which people and vendors write in capital or small letters: A100, a100.
+"""Names of GPU types, which users and vendors write in capital or small letters: A100, a100.
 
 A vendor is always asked for the type as it writes it itself; here is the only place that compares names.
 """

@@ -1,4 +1,4 @@
-"""Vendors as strangers advertise them, and as their own unpaid 402 has them: values, and one held against the other.
+"""Vendors as public lists advertise them, and as their own unpaid 402 has them; the two are compared.
 
 Whatever is in them is a claim. Nothing is bought by it: what is paid is decided by a vendor's record and core/terms.
 """

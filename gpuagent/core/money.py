@@ -63,6 +63,6 @@ def usd(amount: int) -> Decimal:
 
 
 def show_usd(amount: int) -> str:
-    """For people: two decimals, more only where they are needed to be exact."""
+    """An amount for users: two decimals, more only where they are needed to be exact."""
     value = usd(amount)
     return f"{value:.2f} USD" if amount % 10_000 == 0 else f"{value.normalize():f} USD"

@@ -1,4 +1,4 @@
-"""Observations: the trace that an event leaves for people and analysts. Pure."""
+"""Observations: what an event leaves for users and analysts to read. Pure."""
 
 from collections.abc import Mapping
 

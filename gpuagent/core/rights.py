@@ -1,4 +1,4 @@
-"""The rights of whoever sits at a panel or a page: what they may ask for, and the name that it is recorded under."""
+"""The rights of a user of panels or pages: what they may do, and the name that it is recorded under."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -17,7 +17,7 @@ class Right(Enum):
     APPROVE = (frozenset({"approve"}),)
     CANCEL = (frozenset({"operate"}), frozenset({"approve"}))
     ADMINISTER = (frozenset({"operate", "approve"}),)
-    """Limits, halts and vendors: whoever could change these alone could do without an approval."""
+    """Limits, halts and vendors: with the right to change these, no approval would be needed."""
 
     @property
     def wording(self) -> str:

@@ -79,7 +79,7 @@ def _invalid(text: str, challenge: Challenge, vendor: Vendor) -> OfferInvalid:
 
 
 def payee_changed(text: str, payee: str) -> PayeeChanged:
-    """The error, with the payee as the vendor named it, if that is an address: it is a stranger's text."""
+    """The error, with the payee that the vendor named; "" unless that is an address, as the text is untrusted."""
     return PayeeChanged(text, payee.lower() if is_address(payee) else "")
 
 

@@ -196,7 +196,7 @@ def to_confirm(run: Run, index: int = 0) -> Mapping[str, int]:
 
 
 def blamed(run: Run, index: int = 0) -> Run:
-    """The run once a job of this index completed: whoever reported a failing program there reported what was not so.
+    """The run once a job of this index completed: vendors that reported a failing program there were wrong.
 
     But not where the job went on from a checkpoint that led nowhere.
     """

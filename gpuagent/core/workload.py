@@ -274,7 +274,7 @@ class Workload(JobPart):
     def measured(self, sizes: Mapping[str, int]) -> "Workload":
         """This workload once its inputs are kept here: with the bytes of each, by SHA-256.
 
-        A url stays, for people, without its query, which may be a key.
+        A url stays, for users to read, without its query, which may be a key.
         """
         inputs = []
         for entry in self.inputs:

@@ -38,7 +38,7 @@ class FaultSwitches:
         return switches | {(vendor_id, JOBS_FAIL) for vendor_id, script in scripts.items() if script[:1] == "0"}
 
     def note(self) -> str:
-        """Which faults are on, for whoever starts a run; "" where none is, or the market does not say."""
+        """A note on the faults that are on, for the start of a run; "" for none, or where no market answers."""
         try:
             active = self.on()
         except VendorError:

@@ -1,4 +1,4 @@
-"""Sellers that a search brought, and a vendor before it is recorded, as tables and JSON: strangers' text."""
+"""Results of a vendor search, and a vendor before it is recorded, as tables and JSON. Their texts are untrusted."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def proposal_table(proposal: Proposal, token: Token) -> Table:
 
 
 def proposal_rows(proposal: Proposal, token: Token) -> list[tuple[str, str]]:
-    """What is to be pinned, name by name. The values are a stranger's text, made inert."""
+    """The fields that recording the vendor would pin. The values are untrusted text, made inert."""
     vendor, quote = proposal.vendor, proposal.quote
     own = vendor.asset.lower() == token.address.lower()
     rows = {

@@ -109,7 +109,7 @@ def _crontab_lines(place: str, text: str, has_user: bool) -> Iterator[Timer]:
 
 
 def _ours(command: str) -> str:
-    """The command from our program on: what stands before it may set a variable that is nobody's to see."""
+    """The command from our program on: what stands before it may set a secret variable."""
     match = STARTS.search(command)
     return command[command.rfind(" ", 0, match.start()) + 1 :] if match else ""
 

@@ -1,4 +1,4 @@
-"""An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no proxy unless it is given."""
+"""An HTTP client for untrusted servers: one deadline, capped sizes, no redirects, no implicit proxy."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The environment of the servers that we start: by an allow-list, because any other variable may hold a secret."""
+"""The environment of the servers that we start, by an allow-list: any other variable may hold a secret."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Unpacking of bodies that a server compressed though it was asked not to, within a cap: a bomb is never unpacked."""
+"""Decompression of bodies that a server compressed unasked, up to a cap, so that no zip bomb is unpacked."""
 
 import zlib
 

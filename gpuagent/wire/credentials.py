@@ -1,4 +1,4 @@
-"""The secrets in what is sent: in URLs, in headers, in signed payments. What a Scrubber looks for."""
+"""The secrets in a request: in its URL, its headers, its signed payment. A Scrubber looks for them in the answer."""
 
 import re
 from base64 import b64decode

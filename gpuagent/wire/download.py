@@ -1,4 +1,4 @@
-"""Downloads of files that users name by URL: over https alone, bounded, and where asked for never from this network."""
+"""Downloads of files that users name by URL: https only, bounded, and on demand from public addresses only."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The way out of this machine that the environment describes: the authorities that TLS trusts, and proxies.
+"""The egress that the environment describes: certificate authorities and proxies.
 
 https://www.gnu.org/software/wget/manual/html_node/Proxies.html and curl's manual have the variables. httpx would read
 them by itself; here they are read in one place, because what is paid must not go another way by accident.

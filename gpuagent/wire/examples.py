@@ -1,4 +1,4 @@
-"""The example jobs that come with the program: in the checkout, or in the installed package."""
+"""The example jobs of the program, in the checkout or in the installed package."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One connection over which a client speaks HTTP/1.1 (RFC 9112): strict, and read no further than the answer.
+"""A client connection of HTTP/1.1 (RFC 9112): strict, and never read beyond the answer.
 
 Answers are parsed by httptools, which is llhttp: an exchange by httpcore and h11 takes twice the processor time.
 tests/wire/test_http11.py holds the two beside each other: what h11 refuses is refused here, but for blank lines before

@@ -1,4 +1,4 @@
-"""Connections to servers that are reached without a proxy, of which the one used last is used next.
+"""A pool of connections to servers that are reached without a proxy; the one used last is used next.
 
 httpcore's own pool looks at each of its connections whenever one is taken or given back: with eight busy threads that
 takes as long as a third of an exchange.

@@ -1,4 +1,4 @@
-"""The 402 of a seller, read strictly in whichever place it stands: header or body, version 2 or, by its record, 1.
+"""The 402 of a seller, read strictly: from header or body, of version 2 or, where its record says so, 1.
 
 Nothing about money is guessed: an entry of another type is left out, and another version than the recorded one is no
 offer. What is to be repeated to the seller (`resource`, `extensions`) is kept as inert data, and only so much of it.

@@ -1,4 +1,4 @@
-"""Addresses that belong to the public internet, and to no machine or network of ours."""
+"""Whether an address is on the public internet, and not on this machine or network."""
 
 import ipaddress
 

@@ -1,4 +1,4 @@
-"""Secrets taken out of text that comes from outside: whoever receives a token can send it back in any spelling.
+"""Secrets scrubbed from untrusted text: whoever receives a token can send it back in any spelling.
 
 Text is compared without regard to case, blanks and escapes (JSON, percent, HTML, Python); a secret counts in plain, in
 base64 at any alignment and in hex, and in part where the text was cut or split. What does not fit any secret that was
@@ -62,7 +62,7 @@ class Scrubber:
         return _united([_blocks_of(secret, label) for secret, label in self._secrets.items()])
 
     def scrub(self, text: str) -> str:
-        """The text for a person to read, without any secret or long part of one, whatever its spelling."""
+        """The text for users, without any secret or long part of one, whatever its spelling."""
         return without_shapes(self.scrub_words(text))
 
     def scrub_words(self, text: str) -> str:

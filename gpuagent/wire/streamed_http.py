@@ -1,4 +1,4 @@
-"""Answers of untrusted servers read part by part, within one time for all of it: no body is ever whole in memory."""
+"""Streamed answers of untrusted servers, under one deadline: no body is ever whole in memory."""
 
 import time
 from collections.abc import Iterator, Mapping

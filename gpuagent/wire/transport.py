@@ -1,4 +1,4 @@
-"""An HTTP transport whose exchanges end by one deadline (httpcore).
+"""An httpcore transport with one deadline for a whole exchange.
 
 httpx bounds each read; a server that drips one byte at a time is never late. Here every socket call gets what remains
 of the whole exchange. The deadline travels in a context variable, because connections outlive exchanges.

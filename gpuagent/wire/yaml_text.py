@@ -1,4 +1,4 @@
-"""Strict YAML for files that users write: no aliases, no duplicate keys, no types that a value only looks like.
+"""Strict YAML for files that users write: no aliases, no duplicate keys, no implicit types.
 
 YAML 1.1 reads `no` as false, `1:30` as 90 and a date as an object; here only true, false, null and numbers of
 JSON are more than text. Every value's line is known, for messages.

@@ -167,8 +167,9 @@ def _vendor_client(environ: Mapping[str, str], files: "FileStore | None" = None)
 
     environ: with the vendors' bearer tokens and the jobs' secrets. files: the store of the jobs' inputs.
     """
+    from gpuagent.adapters.vendors.adapter import Parts
     from gpuagent.adapters.vendors.http import no_content
-    from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+    from gpuagent.adapters.vendors.registry import VendorRegistry
     from gpuagent.core.ports.files import Depot
     from gpuagent.wire.egress import vendor_egress
 

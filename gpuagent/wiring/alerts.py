@@ -24,7 +24,7 @@ def messenger(channels: Mapping[str, str]) -> "Messenger":
 
 
 def send_alerts_after_ticks(settings: "Settings", database: Database) -> None:
-    """Send what is due where ALERTS_SEND says that whoever ticks does so. A tick does not fail by it: it is logged."""
+    """Send the alerts that are due, where ALERTS_SEND leaves that to ticks. A failure is logged, and fails no tick."""
     try:
         send = alert_sender(settings, database)
     except ConfigError as error:
@@ -35,7 +35,7 @@ def send_alerts_after_ticks(settings: "Settings", database: Database) -> None:
 
 
 def alert_sender(settings: "Settings", database: Database) -> Callable[[], None] | None:
-    """What sends the alerts that are due, and logs what it could not send; None where ticks are to send nothing.
+    """A function that sends the alerts that are due and logs failures; None where ticks are to send nothing.
 
     Raises ConfigError.
     """

@@ -19,7 +19,7 @@ def record_vendors(database: Database, vendors: Iterable["Vendor"]) -> None:
 
 
 def add_vendor(database: Database, vendor: "Vendor") -> bool:
-    """Record a vendor that is not on record yet, whoever else adds one at this moment. False where it is, as it is.
+    """Record a new vendor, in one transaction. False where it is recorded already, with the same record.
 
     Raises as check_new().
     """

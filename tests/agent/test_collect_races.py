@@ -2,23 +2,19 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuagent.core import budget
-from gpuagent.core.events import Event
 from gpuagent.core.indices import completed, has_completed, is_open, tries_max
-from gpuagent.core.model import Run, RunStatus, Settled
-from gpuagent.core.observations import observations_of
+from gpuagent.core.model import RunStatus, Settled
 from gpuagent.core.pace import Pace
-from gpuagent.core.steps import Authorize, Deliver, Step, is_over, next_steps
-from gpuagent.core.transitions import apply
+from gpuagent.core.steps import Authorize, Deliver, is_over, next_steps
 from gpuagent.core.work import Completed, FileKind, JobReport, JobStatus
-from gpuagent.errors import ChainError, Refused, StaleRun, VendorError, WalletError
-from gpuagent.tick import perform
+from tests.support.step_ticker import Ticker
 from tests.support.workshop import PART, Seller, SoldJob, Workshop, exits, lost_after, report
 
 INPUT = b"i" * (2 * PART + 1)
@@ -39,33 +35,6 @@ def changes_its_list(job: SoldJob) -> JobReport:
     """Done, with another content whenever it is asked, and while it is read."""
     job.files = {"model.npz": (b"model of %s at %d" % (job.name.encode(), job.asked)).ljust(2 * PART + 1, b".")}
     return report(JobStatus.COMPLETED, exit_code=0, files=job.manifest)
-
-
-@dataclass
-class Ticker:
-    """One of several tickers, with the run as it last saw it."""
-
-    world: Workshop
-    run: Run
-
-    def make(self, number: int, killed: bool) -> None:
-        """One of the steps that it believes due. killed: after the effect, and before it is saved."""
-        steps = next_steps(self.run, self.world.at)
-        event = self._perform(steps[number % len(steps)]) if steps else None
-        if event is None or killed:
-            self.run = self.world.run
-            return
-        try:
-            after = apply(self.run, event)
-            self.run = self.world.save(self.run, after, observations_of(self.run, event), self.world.at)
-        except StaleRun:
-            self.run = self.world.run
-
-    def _perform(self, step: Step) -> Event | None:
-        try:
-            return perform(step, self.run, self.world.ports)
-        except (Refused, ChainError, VendorError, WalletError, StaleRun):
-            return None  # as a tick leaves it for the next
 
 
 @pytest.mark.parametrize("count", [1, 3])

@@ -1,6 +1,6 @@
 """Work that is paid for once it is done: held until the chain has decided, whatever vendors say and whoever dies."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from gpuagent.agent.approve import cancel
 from gpuagent.core import budget
-from gpuagent.core.events import Event, JobClaimed
+from gpuagent.core.events import JobClaimed
 from gpuagent.core.model import JOBS_MAX, Authorized, Phase, Run, RunStatus, Settled, Voided
-from gpuagent.core.observations import observations_of
 from gpuagent.core.run_state import phase
 from gpuagent.core.status import status_text
-from gpuagent.core.steps import Step, is_over, next_steps
+from gpuagent.core.steps import is_over, next_steps
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import Completed, Failed, JobEnding, JobReport, JobStatus, Underway
-from gpuagent.errors import ChainError, DuplicateVendorJob, Refused, StaleRun, VendorError, WalletError
+from gpuagent.errors import DuplicateVendorJob
 from gpuagent.tick import perform, tick
 from tests.conftest import SafetyNote
 from tests.support.pay_later import ACCESS, LIFE_S, PayLater
+from tests.support.step_ticker import Ticker
 from tests.support.workshop import HOUR_PRICE, Seller, SoldJob, exits, report, works
 
 
@@ -225,33 +225,6 @@ def test_a_name_that_is_anothers_ends_the_job_and_what_was_held_for_it() -> None
     assert first.work.ending is JobEnding.DISPUTED
     assert first.authorization
     assert first.authorization.nonce in world.chain.cancelled
-
-
-@dataclass
-class Ticker:
-    """One of several tickers, with the run as it last saw it."""
-
-    world: PayLater
-    run: Run
-
-    def make(self, number: int, killed: bool) -> None:
-        """One of the steps that it believes due. killed: after the effect, and before it is saved."""
-        steps = next_steps(self.run, self.world.at)
-        event = self._perform(steps[number % len(steps)]) if steps else None
-        if event is None or killed:
-            self.run = self.world.run
-            return
-        try:
-            after = apply(self.run, event)
-            self.run = self.world.save(self.run, after, observations_of(self.run, event), self.world.at)
-        except StaleRun:
-            self.run = self.world.run
-
-    def _perform(self, step: Step) -> Event | None:
-        try:
-            return perform(step, self.run, self.world.ports)
-        except (Refused, ChainError, VendorError, WalletError, StaleRun):
-            return None
 
 
 MOVES = ("make", "make", "make", "kill", "take", "take all", "time", "late", "refuse")

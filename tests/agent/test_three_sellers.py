@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gpuagent.adapters.files.s3 import S3Store
-from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+from gpuagent.adapters.vendors.adapter import Parts
+from gpuagent.adapters.vendors.registry import VendorRegistry
 from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.money import show_usd, usd
 from gpuagent.core.steps import is_over

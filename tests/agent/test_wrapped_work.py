@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gpuagent.adapters.files.s3 import S3Store
-from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+from gpuagent.adapters.vendors.adapter import Parts
+from gpuagent.adapters.vendors.registry import VendorRegistry
 from gpuagent.api.as_json import json_value
 from gpuagent.core.model import Authorized, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.steps import is_over

@@ -8,8 +8,9 @@ import pytest
 
 from gpuagent import settings
 from gpuagent.adapters.discovery.client import HttpDiscovery
+from gpuagent.adapters.vendors.adapter import Parts
 from gpuagent.adapters.vendors.http import no_content
-from gpuagent.adapters.vendors.registry import PROTOCOLS, Parts, VendorRegistry
+from gpuagent.adapters.vendors.registry import PROTOCOLS, VendorRegistry
 from gpuagent.agent.enlist import Wishes
 from gpuagent.core.dialects import DIALECTS
 from gpuagent.core.model import OWN_PROTOCOL

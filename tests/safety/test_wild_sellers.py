@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from gpuagent.adapters.vendors.adapter import Parts
 from gpuagent.adapters.vendors.http import no_content
-from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+from gpuagent.adapters.vendors.registry import VendorRegistry
 from gpuagent.core.model import Authorized, Quote, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.steps import is_over

@@ -1,1 +1,1 @@
-"""Channels that carry alerts to people."""
+"""Channels that carry alerts to users."""

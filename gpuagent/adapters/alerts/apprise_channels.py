@@ -37,7 +37,7 @@ class AppriseMessenger:
             return f"it was not done with the message after {SEND_S:g} s"
         if outcome:
             return ""
-        # Not in apprise's own words: they may hold an address, or what a stranger's server answered.
+        # Not in apprise's own words: they may hold an address, or an untrusted server's answer.
         return f"it answered {status[1]}" if status else "it was not reached, or did not take the message"
 
     def _service(self, name: str, url: str) -> apprise.Apprise:

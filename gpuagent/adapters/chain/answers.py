@@ -1,4 +1,4 @@
-"""Answers of a node to HTTP requests: JSON-RPC, a page instead of it, or word that it is busy."""
+"""HTTP answers of a node: JSON-RPC, an error page instead of it, or a sign that it is busy."""
 
 import re
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a payment needs of a node, tried beforehand: the token, reads at a block, receipts, logs; and its limits."""
+"""A trial of what payments need of a node: the token, reads at a block, receipts, logs; and its limits."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The search for the log of a nonce's use, wherever it is: nothing that was once told of its block is relied on.
+"""The search for the log of a nonce's use, in any block: no earlier hint of where it is is relied on.
 
 Three ways, each where the one before did not find it: the blocks after the authorization's from_block, in one query;
 the block where the token's state changes, by halving, if the node keeps past states; all blocks since the

@@ -1,1 +1,1 @@
-"""Strangers who sell GPU work: public lists of the Bazaar's shape, well-known documents, and unpaid 402s."""
+"""Discovery of vendors: public lists in the format of the x402 Bazaar, well-known documents, and unpaid 402s."""

@@ -1,4 +1,4 @@
-"""Which URLs of strangers are asked: https on the public internet, and this machine by the user's own word."""
+"""Which untrusted URLs may be fetched: https on the public internet, and this machine on the user's request."""
 
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,7 +18,7 @@ def is_local(url: str) -> bool:
 
 
 def may_be_asked(url: str, *, local: bool) -> bool:
-    """Whether a stranger's URL is asked. local: whether one on this machine is."""
+    """Whether an untrusted URL may be fetched. local: whether one on this machine may."""
     if len(url) > URL_MAX or not is_web_url(url) or set(url) & set("\\#@") or not url.isprintable():
         return False
     if is_local(url):

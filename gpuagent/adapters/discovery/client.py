@@ -1,4 +1,4 @@
-"""The port Discovery over HTTP: bounded, without a token, and never into this machine's network for a stranger."""
+"""The port Discovery over HTTP: bounded, without a token, and never into this machine's own network."""
 
 import json
 from collections.abc import Sequence

@@ -11,7 +11,7 @@ from gpuagent.core.text import clean
 NAME_MAX, TEXT_MAX, TAG_MAX, TAGS_MAX = 80, 300, 40, 20
 BODY_FIELDS_MAX = 64
 METHODS = ("GET", "POST")
-"""What is asked unpaid: nothing else is sent to a stranger's URL because a list says so."""
+"""The methods of unpaid requests: a list cannot have anything else sent to a URL."""
 
 
 def listing_from(row: object, source: str, *, local: bool) -> Listing | None:

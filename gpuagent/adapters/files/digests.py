@@ -1,4 +1,4 @@
-"""The digests of uploads that are still coming, so that a large file is not read back once all of it is there.
+"""Running digests of unfinished uploads, so that a large file need not be read back to be checked.
 
 Another process may drop an upload and write it anew, as long as before and with other bytes: a digest counts only for
 the version of the upload that it was made of, by a mark that the store takes from what it keeps.

@@ -1,4 +1,4 @@
-"""Marks of the databases whose files a store keeps: a sweep by one of them would take the files of another for strays.
+"""Marks of the databases that share a file store: a sweep for one would delete the files of another as strays.
 
 Whoever keeps content in a store leaves its mark there first: an object under `databases/`, named by the id that the
 database has made for itself. A copy of a database is the same by that id.

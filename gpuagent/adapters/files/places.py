@@ -1,4 +1,4 @@
-"""Folders in a bucket that others read and write by signed URLs, one object each: the port Depot."""
+"""Folders in a bucket that jobs read and write by signed URLs, one object each: the port Depot."""
 
 import secrets
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""MONGODB_URI: which database it names, and why one cannot be used, without showing the password."""
+"""The address in MONGODB_URI: the database that it names, and its problems, told without the password."""
 
 import re
 

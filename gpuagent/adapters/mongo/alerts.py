@@ -1,4 +1,4 @@
-"""Alerts to documents and back, and their writing under keys that are new."""
+"""Alerts to documents and back; each is written once, under its key."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

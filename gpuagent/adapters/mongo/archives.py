@@ -1,4 +1,4 @@
-"""Observations of runs as lines of extended JSON (MongoDB's canonical form), taken out of the database and put back.
+"""The archive of runs' observations: moved out of the database as lines of extended JSON, and restored from them.
 
 `runs.archive` is the record: the file's hash, how many observations it holds, and how far its taking out has come.
 """

@@ -1,4 +1,4 @@
-"""Batches of documents as MongoDB sends them, undecoded: where each of them begins. To decode them, bson_columns.py."""
+"""Batches of undecoded BSON documents, and the offset of each; bson_columns.py decodes them."""
 
 from dataclasses import dataclass, field
 from struct import Struct

@@ -1,4 +1,4 @@
-"""Fields of many BSON documents as columns, decoded by numpy: to make a dict of each takes ten times as long.
+"""Fields of many BSON documents as numpy columns, decoded ten times as fast as by a dict for each document.
 
 All documents are read along at once, an element of each at a time, in the order in which the first of them has its
 fields; so a column takes a few operations on arrays, whatever the number of documents. Every element's type and whole

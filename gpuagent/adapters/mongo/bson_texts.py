@@ -1,4 +1,4 @@
-"""Texts of many BSON documents as codes: the same one for the same bytes, and for these alone."""
+"""Texts of many BSON documents as integer codes: equal codes for equal bytes."""
 
 from typing import Any, TypeAlias
 

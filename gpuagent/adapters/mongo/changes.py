@@ -1,4 +1,4 @@
-"""Changes to runs as they are written, by whichever process: MongoDB's change stream without what is secret."""
+"""Changes to runs, by whichever process, from MongoDB's change stream; secrets are left out."""
 
 import re
 from collections.abc import Generator, Mapping

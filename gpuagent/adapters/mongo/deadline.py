@@ -1,4 +1,4 @@
-"""The deadline for a driver's call with all its retries, and the one error for it: what was written is unknown."""
+"""One deadline for a driver's call with all its retries, and the StoreError for its failure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

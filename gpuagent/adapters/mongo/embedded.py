@@ -1,4 +1,4 @@
-"""The embedded MongoDB server: one real `mongod` per folder, shared by all who name it, ended after its last user.
+"""The embedded MongoDB server: one `mongod` per data folder, shared by all processes that use it, ended with the last.
 
 A detached supervisor (embedded_supervisor.py) owns mongod: restarts it when it dies, ends it when no process uses it.
 Who is alive is asked of the kernel, by locks that vanish with their holder, `kill -9` included; no file is believed

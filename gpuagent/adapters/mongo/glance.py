@@ -1,4 +1,4 @@
-"""A run as the console shows it: bounded reads, however long its log is, and nothing that was signed."""
+"""A run as the console shows it: read in bounded time, however long its log, and without signatures."""
 
 import re
 from collections.abc import Sequence

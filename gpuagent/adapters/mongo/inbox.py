@@ -1,4 +1,4 @@
-"""Everything that waits for a user, over all runs, in bounded reads by indexes; and what a user has seen of it."""
+"""The inbox: what waits for a user over all runs, read by indexes in bounded time, and what the user has seen."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

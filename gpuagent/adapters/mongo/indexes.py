@@ -1,4 +1,4 @@
-"""Indexes: what lists, caps and reports read by, and what refuses duplicates."""
+"""Indexes: for the reads of lists, caps and reports, and against duplicates."""
 
 from typing import Any
 

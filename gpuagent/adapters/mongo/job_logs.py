@@ -1,4 +1,4 @@
-"""The log lines of a run's jobs, as they were stored, for users who follow them."""
+"""The stored log lines of a run's jobs, for users who follow them."""
 
 from datetime import timedelta
 from typing import Any

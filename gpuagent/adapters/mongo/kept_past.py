@@ -1,4 +1,4 @@
-"""Past jobs of vendors as one process knows them: read for seconds, with its own saves since.
+"""A cache of vendors' past jobs in one process: kept for seconds, with the process's own saves added.
 
 Planners learn from them, and no money rests on them: what other processes saved may be missing for KEPT_S.
 """

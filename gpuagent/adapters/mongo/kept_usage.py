@@ -1,4 +1,4 @@
-"""What counts against a wallet's cap, at most, as a reservation of this process had it a moment ago.
+"""A cache of what counts against a wallet's cap, at most, from this process's last reservation.
 
 A planner is told by it what a policy allows, far from the cap. What is reserved or signed is held against what its own
 transaction reads (wallet_day.py).

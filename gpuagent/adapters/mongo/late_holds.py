@@ -1,4 +1,4 @@
-"""Holds that outlive their own end: signed past the authorization's life, or reserved past the quote's."""
+"""Holds that are late: signed, and the authorization has expired; or reserved, and the quote has."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

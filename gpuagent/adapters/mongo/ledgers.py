@@ -1,4 +1,4 @@
-"""The ledgers of all runs, as a sweep reads them: page by page, so that many runs need neither much memory nor time."""
+"""The ledgers of all runs, read page by page for a sweep, so that memory stays bounded."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

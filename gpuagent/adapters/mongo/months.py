@@ -1,4 +1,4 @@
-"""What counts against budgets over months: for a purchase beside the sums of sums.py, and for users who look."""
+"""The sums that count against monthly budgets: for a purchase, beside those of sums.py, and for users."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

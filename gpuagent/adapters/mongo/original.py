@@ -1,4 +1,4 @@
-"""Documents of the original system (agentic-gpu-renter): shown beside ours, and never taken for money.
+"""Documents of the original system (agentic-gpu-renter): shown beside ours, and never counted as money.
 
 Its amounts are floats; what it calls a completed payment may be a `local_tx_` id that it made up itself, and nothing
 in the database says which is which. So none of its payments counts: they are `unproven`, whatever they claim.

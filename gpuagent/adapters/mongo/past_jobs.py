@@ -1,4 +1,4 @@
-"""Ended jobs of each vendor across all runs of the database: what reliability is learned from."""
+"""Ended jobs of each vendor across all runs, from which its reliability is learned."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime

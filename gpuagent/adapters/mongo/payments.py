@@ -1,4 +1,4 @@
-"""The payments of jobs to documents and back: what was signed, how it was answered, how it ended on chain."""
+"""Payments to documents and back: the authorization, the vendor's answer, the outcome on chain."""
 
 import base64
 import json

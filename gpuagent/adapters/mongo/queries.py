@@ -1,4 +1,4 @@
-"""The REST server's queries beside the core: a run's documents, decisions, spending."""
+"""Queries of the REST server: a run's documents, decisions, spending."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property

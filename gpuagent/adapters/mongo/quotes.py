@@ -1,4 +1,4 @@
-"""The quotes of jobs to documents and back, with the envelopes that hold their answers."""
+"""Quotes to documents and back, with the envelopes of their jobs."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Reads of the database for users, reports and servers, beside the core's."""
+"""Reads of the database for users, reports and servers; the core's own are in store.py."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager

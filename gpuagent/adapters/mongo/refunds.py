@@ -1,6 +1,6 @@
 """Refunds and credits in MongoDB: records of their own beside the payments, written once and never changed.
 
-A payment keeps the sums for whoever reads it: refunded, which the database holds below its amount, and credit.
+A payment keeps their sums: refunded, which the database holds at or below its amount, and credit.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Which runs have changed since a moment, by MongoDB's change stream, which has every write in the order of commits.
+"""The runs that changed since a moment, from MongoDB's change stream, which has every write in the order of commits.
 
 That order is the server's own. So neither a clock that is behind hides a write, nor a transaction that began before the
 moment and was committed after it.

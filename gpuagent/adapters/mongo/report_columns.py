@@ -1,4 +1,4 @@
-"""The columns that a report's summaries are made of: of the runs of a range, and of what belongs to these.
+"""The columns from which a report's summaries are made: of a range of runs, with their jobs and payments.
 
 Documents come as the server has them, and are made columns of here (bson_columns.py): a million rows of a dozen fields
 are so no million dicts. Times are milliseconds.

@@ -1,4 +1,4 @@
-"""What a report's summaries are kept by: counts of a range of runs that change when a figure of them does."""
+"""Fingerprints of ranges of runs: counts that change when a figure does, by which a report's summaries are kept."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor

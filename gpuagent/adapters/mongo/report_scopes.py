@@ -1,4 +1,4 @@
-"""Whether a scope leaves out any document at all: what is asked of each costs the server a third of its time."""
+"""Whether a report's scope excludes any document: a filter that excludes none costs the server a third of its time."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Snapshots that the rows of a report are read as of. A server keeps one for five minutes, if not set otherwise."""
+"""Snapshots from which a report's rows are read. A server keeps one for five minutes by default."""
 
 import logging
 from collections.abc import Iterator

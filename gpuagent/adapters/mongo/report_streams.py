@@ -1,4 +1,4 @@
-"""Rows of a report in the order of a time, a batch at a time: what exports are written from, however many there are."""
+"""Rows of a report in the order of a time, batch by batch, for exports of any length."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Lists of runs by page, filtered and sorted: by indexes, by key, and within DEADLINE_S, however many there are."""
+"""Pages of runs, filtered and sorted: read by indexes and keys within DEADLINE_S, however many runs there are."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

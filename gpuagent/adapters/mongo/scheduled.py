@@ -1,4 +1,4 @@
-"""The one read by which a scheduled start learns whether there is anything to do."""
+"""The one read that tells a scheduled start whether there is anything to do."""
 
 import re
 from collections.abc import Mapping

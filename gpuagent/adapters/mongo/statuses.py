@@ -1,4 +1,4 @@
-"""Runs by their status, which their phase says too: they are found by the index on that, and need none of their own."""
+"""Queries by a run's status, translated to its phase, so that the index on phases serves them."""
 
 from gpuagent.adapters.mongo.values import Document, money
 from gpuagent.core.model import Phase, RunStatus

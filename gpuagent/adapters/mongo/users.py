@@ -1,4 +1,4 @@
-"""MongoDB users who may only read, or only decide about runs: made on the embedded server, checked on any other.
+"""MongoDB users with limited rights: readers and approvers. Created on the embedded server, checked on any other.
 
 What a user may write is the database's to enforce. It knows collections and no fields, so whoever may decide could
 change any field of a run or a job by a program of their own; the pages offer decisions alone.
@@ -36,7 +36,7 @@ READS = frozenset(
 
 
 def writes(connection: Connection) -> frozenset[Write] | None:
-    """All that the connection's user may do beyond reading; None where the server asks nobody who they are."""
+    """All that the connection's user may do beyond reading; None where the server has no access control."""
     status = connection.client.admin.command("connectionStatus", showPrivileges=True)["authInfo"]
     if not status["authenticatedUsers"]:
         return None

@@ -1,4 +1,4 @@
-"""Vendors' records in MongoDB: how they are written, and what one process knows of them a moment after it read them.
+"""Vendors' records in MongoDB: how they are written, and a short-lived cache of them in one process.
 
 Each change of a record counts itself on the policy in force, in its transaction. A reservation writes that document
 anyway, so it sees there whether a record is still the one that its process has read: then it need not read it again. A

@@ -1,4 +1,4 @@
-"""The most that counts against a wallet's cap of a day: by a sum of a moment ago, and by what was reserved since.
+"""An upper bound on what counts against a wallet's daily cap: a recent sum, and what was reserved since.
 
 What counts grows by reservations and adoptions alone. Each counts itself on the policy in force, in the transaction
 that writes it: with its amount, in a running total by network and wallet, which never falls. So a sum that a

@@ -1,4 +1,4 @@
-"""Whole runs, and what their steps are held against: documents of several collections in one read."""
+"""Whole runs with their jobs, the policy and the vendors: documents of several collections in one read."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping

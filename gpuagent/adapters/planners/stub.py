@@ -1,4 +1,4 @@
-"""The Planner port by rules alone: the mode `stub`, which people see as "rules".
+"""The Planner port by rules alone: the mode `stub`, which users see as "rules".
 
 It believes what past jobs show (core/belief.py), values every sequence of tries (lookahead.py) and says why it chose.
 """

@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote as url_quote
 
+from gpuagent.adapters.vendors.adapter import Parts
 from gpuagent.adapters.vendors.answers import LOGS_MAX
 from gpuagent.adapters.vendors.depot_files import DepotFiles, without_signatures
 from gpuagent.adapters.vendors.echoes import scrubbed_report, scrubbed_terms
 from gpuagent.adapters.vendors.manifest_line import JobNews, with_news
 from gpuagent.adapters.vendors.news import WORD_MAX
-from gpuagent.adapters.vendors.registry import Parts
 from gpuagent.adapters.vendors.shell_line import shell_line, unspeakable, workload_of
 from gpuagent.adapters.vendors.wrapper import wrapped_line
 from gpuagent.core.model import NO_ACCESS, NO_ENVELOPE, Authorized, Challenge, JobAccess, Quote, Settled, Vendor

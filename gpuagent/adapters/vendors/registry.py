@@ -1,11 +1,10 @@
 """The port VendorApi for vendors of every protocol: each call goes to the adapter that the vendor's record names."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from threading import Lock
-from typing import Protocol
 
+from gpuagent.adapters.vendors.adapter import Adapter, Parts
 from gpuagent.core.model import (
     NO_ACCESS,
     OWN_PROTOCOL,
@@ -18,32 +17,8 @@ from gpuagent.core.model import (
     Submitted,
     Vendor,
 )
-from gpuagent.core.ports.files import Depot
-from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.work import FileEntry, JobReport
 from gpuagent.errors import VendorError
-from gpuagent.wire.egress import Egress
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What an adapter is made of. secret: the value of a named variable. content: of a stored file, by its SHA-256.
-
-    now: Unix seconds. egress: the way out of this machine, direct() unless given. depot: None where the file store
-    signs no URLs.
-    """
-
-    secret: Callable[[str], str | None]
-    now: Callable[[], float]
-    content: Callable[[str], bytes]
-    egress: Egress | None = None
-    depot: Depot | None = None
-
-
-class Adapter(VendorApi, Protocol):
-    """A protocol's client, open until it is closed."""
-
-    def close(self) -> None: ...
 
 
 def _own(parts: Parts) -> Adapter:

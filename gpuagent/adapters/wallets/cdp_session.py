@@ -1,4 +1,4 @@
-"""The connections to CDP, as its SDK's generated client uses them: bounded, and to no other place than was named."""
+"""The HTTP session under CDP's SDK: bounded, and to no other host than the configured one."""
 
 import ssl
 from dataclasses import dataclass

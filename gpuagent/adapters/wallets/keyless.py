@@ -1,4 +1,4 @@
-"""The wallet of a process that only looks, or only decides: an address, and no key anywhere near."""
+"""The wallet of a process that only reads or approves: an address without a key."""
 
 from dataclasses import dataclass
 

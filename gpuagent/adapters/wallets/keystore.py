@@ -1,4 +1,4 @@
-"""The wallet's key in a file, encrypted with a password: version 3 of the Ethereum keystore (eth-account).
+"""The wallet's key in a file, encrypted with a password, in version 3 of the Ethereum keystore format.
 
 https://ethereum.org/en/developers/docs/data-structures-and-encoding/web3-secret-storage/. What raises here holds
 neither key nor password in its frame, and chains no error that does: some tools print the locals of a traceback.

@@ -1,4 +1,4 @@
-"""The checks that every wallet makes before it signs, whoever holds its key, and the call that cancels. Pure.
+"""The checks that every wallet makes before it signs, wherever its key is, and the call that cancels. Pure.
 
 check_payment() is the pair of agent/guard: it holds in the wallet itself, whatever went wrong before.
 """

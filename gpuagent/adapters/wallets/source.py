@@ -1,4 +1,4 @@
-"""The source of the wallet's key: the environment, a keystore that it names, or CDP, which keeps it.
+"""The source of the wallet's key: the environment, a keystore, or CDP.
 
 No frame that raises here holds a key or a password: some tools print the locals of a traceback.
 """
@@ -142,7 +142,7 @@ class KeySource:
             raise ConfigError(f"{' and '.join(PASSWORDS)} are both set: choose one of them, and unset the other")
         if not self.environ.get(PASSWORD_FILE):
             return os.fsencode(self.environ.get(PASSWORD, ""))
-        # Files that people write end with a newline, which passwords do not.
+        # Files end with a newline, passwords do not.
         password = keystore.read_private(Path(self.environ[PASSWORD_FILE]), PASSWORD_FILE).rstrip(b"\r\n")
         if not password:
             raise ConfigError(f"the file that {PASSWORD_FILE} names is empty")

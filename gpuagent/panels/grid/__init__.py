@@ -1,1 +1,1 @@
-"""A table that asks for its pages: searched, filtered, sorted and turned by whoever reads them; own JavaScript."""
+"""A table that loads its pages on demand; the backend searches, filters and sorts. With JavaScript of its own."""

@@ -59,7 +59,7 @@ class TimelineView:
             self.grid.restart()
 
     def show_in_sight(self, in_sight: bool) -> None:
-        """Nothing is read while nobody looks at it."""
+        """Nothing is read while the panel is hidden."""
         self._in_sight = in_sight
         if in_sight:
             self.grid.restart()

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from gpuagent.adapters.vendors.adapter import Parts
 from gpuagent.adapters.vendors.command_vendor import CommandVendor
 from gpuagent.adapters.vendors.http import no_content
 from gpuagent.adapters.vendors.hypercli import HyperCliVendor
 from gpuagent.adapters.vendors.openvps import OpenVpsVendor, digest
 from gpuagent.adapters.vendors.prism import PrismVendor
-from gpuagent.adapters.vendors.registry import PROTOCOLS, Parts
+from gpuagent.adapters.vendors.registry import PROTOCOLS
 from gpuagent.core.credits import CreditClaim, CreditKind
 from gpuagent.core.model import Authorized, JobAccess, Quote, Reserved, Vendor
 from gpuagent.core.orders import order_text

@@ -12,13 +12,13 @@ from urllib.parse import quote as percent
 
 import pytest
 
+from gpuagent.adapters.vendors.adapter import Parts
 from gpuagent.adapters.vendors.command_vendor import CommandVendor
 from gpuagent.adapters.vendors.depot_files import JOBS_KEPT
 from gpuagent.adapters.vendors.http import no_content
 from gpuagent.adapters.vendors.hypercli import HyperCliVendor
 from gpuagent.adapters.vendors.openvps import OpenVpsVendor, digest
 from gpuagent.adapters.vendors.prism import PrismVendor
-from gpuagent.adapters.vendors.registry import Parts
 from gpuagent.adapters.vendors.wrapper import LIST, mark_of
 from gpuagent.core.model import Authorized, JobAccess, Quote, Reserved, Vendor
 from gpuagent.core.orders import manifest_sha256, order_text

@@ -8,8 +8,9 @@ from contextlib import closing
 
 import pytest
 
+from gpuagent.adapters.vendors.adapter import Parts
 from gpuagent.adapters.vendors.http import no_content
-from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+from gpuagent.adapters.vendors.registry import VendorRegistry
 from gpuagent.core.model import RunStatus, Voided
 from gpuagent.core.steps import is_over
 from gpuagent.tick import step

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from gpuagent.adapters.vendors.adapter import Parts
 from gpuagent.adapters.vendors.calls import own_url
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.adapters.vendors.no_files import NoFiles
 from gpuagent.adapters.vendors.probe import PROBE_S
-from gpuagent.adapters.vendors.registry import Parts, VendorRegistry
+from gpuagent.adapters.vendors.registry import VendorRegistry
 from gpuagent.core.model import NO_ACCESS, Authorized, JobAccess, Receipt, Reserved, Submitted, Vendor
 from gpuagent.core.orders import order_text
 from gpuagent.core.work import FileEntry, JobStatus

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gpuagent import settings, wiring
+from gpuagent.adapters.vendors.adapter import Adapter, Parts
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.adapters.vendors.prism import PrismVendor
-from gpuagent.adapters.vendors.registry import Adapter, Parts, VendorRegistry
+from gpuagent.adapters.vendors.registry import VendorRegistry
 from gpuagent.core.model import OWN_PROTOCOL, Observation, Run
 from gpuagent.core.ports.files import FileStore
 from gpuagent.core.ports.store import Store
