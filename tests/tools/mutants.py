@@ -3277,8 +3277,8 @@ MUTANTS = (
     Mutant(
         "a settlement waits for ever behind one that was refused",
         "seller/payments/facilitator.py",
-        "            following[0] = 0\n",
-        "            following[0] = nonce + 1\n",
+        "            following[0] = 0\n            self._hand_in",
+        "            following[0] = nonce + 1\n            self._hand_in",
         "tests/seller/payments/test_facilitator.py -k numbered_on",
     ),
     Mutant(
