@@ -192,7 +192,7 @@ def confirm(shop: Shop, sale: Purchase) -> None:
     payment, offer = read_payment(sale.header), PaymentRequirements.model_validate_json(sale.requirements)
     verdict = shop.till.look_up(payment, sale.tx or "")
     if isinstance(verdict, Open):
-        verdict = shop.till.settle(payment, offer, first=False)
+        verdict = shop.till.settle_again(payment, offer)
     answer = json.loads(sale.answer or "{}")
     match verdict:
         case Paid(tx):

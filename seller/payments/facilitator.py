@@ -76,6 +76,11 @@ class Signer(FacilitatorWeb3Signer):
         """What is asked before a transaction is sent."""
         return [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
 
+    def renumber(self) -> None:
+        """Takes the next transaction's number from the chain, which has taken one back."""
+        with self._sending.hold() as following:
+            following[0] = 0
+
     def get_code(self, address: str) -> bytes:
         (code,) = self._node.many([_code(address)])
         return bytes.fromhex(code[2:])

@@ -65,6 +65,9 @@ class FakeTill:
             self.on_chain.add((payment.authorization.payer, payment.authorization.nonce))
         return self.outcome
 
+    def settle_again(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
+        return self.settle(payment, offer, first=False)
+
     def look_up(self, payment: Payment, tx: str = "") -> Paid | Dead | Open | Unknown:
         if (payment.authorization.payer, payment.authorization.nonce) in self.on_chain:
             return Paid(tx or TX)

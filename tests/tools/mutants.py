@@ -3233,6 +3233,13 @@ MUTANTS = (
         "tests/seller/test_dispatcher.py -k taken_back",
     ),
     Mutant(
+        "what is settled again waits behind the number that was taken back",
+        "seller/payments/facilitator.py",
+        "        with self._sending.hold() as following:\n            following[0] = 0\n",
+        "        return\n",
+        "tests/seller/payments/test_facilitator.py -k free_at_once",
+    ),
+    Mutant(
         "what the chain took back counts as received",
         "seller/sale.py",
         'shop.database.note_look(sale, sale.tx or "", answer, LOST)',
@@ -3284,8 +3291,8 @@ MUTANTS = (
     Mutant(
         "a settlement waits for ever behind one that was refused",
         "seller/payments/facilitator.py",
-        "            following[0] = 0\n",
-        "            following[0] = nonce + 1\n",
+        "            following[0] = 0\n            self._hand_in",
+        "            following[0] = nonce + 1\n            self._hand_in",
         "tests/seller/payments/test_facilitator.py -k numbered_on",
     ),
     Mutant(

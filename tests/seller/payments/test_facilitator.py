@@ -96,3 +96,13 @@ def test_what_the_chain_lost_holds_up_no_later_settlement(safety_note: Any) -> N
         mempool.count = 9
         assert write_after(0) == (9, PRICE)
     safety_note(f"the lost one's number is used again after {STALLED_S} s; what waited behind it goes on")
+
+
+def test_the_number_of_what_was_taken_back_is_free_at_once() -> None:
+    mempool = Mempool()
+    with closing(RpcProxy(mempool)) as proxy, closing(Node(proxy.url)) as node:
+        signer = Signer(node, CHAIN_ID, KEY)
+        for _ in range(2):
+            signer.write_contract(TOKEN, BALANCE_OF_ABI, "balanceOf", TOKEN)
+            signer.renumber()
+    assert [int.from_bytes(fields[0]) for fields in mempool.sent] == [5, 5]
