@@ -28,6 +28,7 @@ from gpuagent.adapters.vendors.news import WORD_MAX
 from gpuagent.adapters.vendors.probe import probed_quote
 from gpuagent.adapters.vendors.shell_line import read_exit_line, workload_of
 from gpuagent.core.credits import CreditClaim
+from gpuagent.core.dialects import hypercli_gpu
 from gpuagent.core.model import (
     NO_ACCESS,
     NO_ENVELOPE,
@@ -55,6 +56,8 @@ NESTED, FLAT = "amount", "runtime"
 """The two bodies that are documented, by the field that only they have."""
 UNPROCESSABLE = 422
 AMOUNT_MIN = UNIT // 100
+NAMES_MAX = 200
+"""Characters of the names that an error repeats."""
 STATES = {
     "pending": JobStatus.SUBMITTED,
     "queued": JobStatus.SUBMITTED,
@@ -69,22 +72,20 @@ PROBLEMS = {"terminated": "it was ended by the vendor, or with its runtime", "ca
 
 
 class HyperCliVendor(CommandVendor):
-    """A quote's template is which body the vendor takes, the region that it is priced in, and the vendor's name for the
-    GPU where it writes it otherwise: `amount us-east a100_80`."""
+    """A quote's template is which body the vendor takes, and the region that it is priced in: `amount us-east`."""
 
     @scrubbed
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:  # noqa: ARG002
         draft = self._draft(vendor, gpu_type, max_hours, order)
         try:
-            machine, region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
+            region, hourly = self._price(vendor, gpu_type, workload_of(order).resources.gpu_count)
         except VendorError as error:
             return self._priced_by_runtime(vendor, draft, error)
         amount = max(int((hourly * max_hours * UNIT).to_integral_value(ROUND_CEILING)), AMOUNT_MIN)
-        where = f"{region} {machine}" if machine != gpu_type.lower() else region
-        draft, template = replace(draft, amount=amount), f"{NESTED} {where}"
+        draft, template = replace(draft, amount=amount), f"{NESTED} {region}"
         reply = self._unpaid(vendor, ORDER, _body(draft, template), (UNPROCESSABLE,))
         if reply.status == UNPROCESSABLE:
-            template = f"{FLAT} {where}"
+            template = f"{FLAT} {region}"
             reply = self._unpaid(vendor, ORDER, _body(draft, template))
         quote = self._quote(vendor, reply, draft, template)
         if template.startswith(NESTED) and quote.amount != amount:
@@ -174,24 +175,23 @@ class HyperCliVendor(CommandVendor):
                 raise
             return []
 
-    def _price(self, vendor: Vendor, gpu_type: str, count: int) -> tuple[str, str, Decimal]:
-        """Its name for this kind of machine, the cheapest region of interruptible ones, and the hour's price in USD."""
+    def _price(self, vendor: Vendor, gpu_type: str, count: int) -> tuple[str, Decimal]:
+        """The cheapest region of interruptible machines of this kind, and the hour's price there in USD."""
+        suffix = f"_x{count}"
+        key = hypercli_gpu(gpu_type) + suffix
         answer = self._object(vendor, self._call(self._quotes, vendor, "GET", PRICING))
-        listed = [name.removesuffix(f"_x{count}") for name in answer if name.endswith(f"_x{count}")]
-        machine = next((name for name in listed if _is_name(name) and _plain(name) == _plain(gpu_type)), "")
-        regions = answer.get(f"{machine}_x{count}") if machine else None
+        regions = answer.get(key)
         prices = {
             region: price
             for region, tiers in (regions.items() if isinstance(regions, dict) else ())
             if isinstance(tiers, Mapping) and (price := _interruptible(tiers)) and _is_name(region)
         }
         if not prices:
-            names = f": it lists {clean(', '.join(sorted(listed)), WORD_MAX)}" if listed and not machine else ""
-            raise VendorError(
-                f"{vendor.vendor_id} has no price for {gpu_type.lower()}_x{count}, interruptible, in {PRICING}{names}"
-            )
+            listed = clean(", ".join(sorted(name for name in answer if name.endswith(suffix))), NAMES_MAX)
+            names = f": it lists {listed}" if listed and key not in answer else ""
+            raise VendorError(f"{vendor.vendor_id} has no price for {key}, interruptible, in {PRICING}{names}")
         region = min(prices, key=lambda name: (prices[name], name))
-        return machine, region, prices[region]
+        return region, prices[region]
 
 
 def _credit(answer: Mapping[str, Any]) -> CreditClaim | None:
@@ -227,19 +227,13 @@ def _is_name(text: str) -> bool:
     return 0 < len(text) <= WORD_MAX and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
 
 
-def _plain(gpu: str) -> str:
-    """A GPU's name without signs and unit: A100-80GB and a100_80 are one, and so are RTX 6000 Ada and rtx6000ada."""
-    return "".join(filter(str.isalnum, gpu.lower())).removesuffix("gb")
-
-
 def _body(quote: Quote, template: str) -> dict[str, Any]:
-    form, _, where = template.partition(" ")
-    region, _, machine = where.partition(" ")
+    form, _, region = template.partition(" ")
     workload = workload_of(quote.order)
     line, is_wrapped = command_of(quote, with_env=False, tell_exit=True), quote.envelope != NO_ENVELOPE
     job = {
         "docker_image": workload.image or IMAGE,
-        "gpu_type": machine or quote.gpu_type.lower(),
+        "gpu_type": hypercli_gpu(quote.gpu_type),
         "gpu_count": workload.resources.gpu_count,
         "interruptible": True,
         "command": b64encode(line.encode()).decode(),
