@@ -8,6 +8,7 @@ import typer
 from gpuagent.cli.common import AsJson, errors_explained, print_json
 from gpuagent.cli.groups import command_group
 from gpuagent.cli.job_options import JobEnv, JobRoot, variables
+from gpuagent.core.text import counted
 from gpuagent.errors import BadInput
 
 jobs = command_group("Job files: what is to run, with which files, and when it is done.")
@@ -38,7 +39,7 @@ def job_check(
             print_json({"workload": workload.model_dump(mode="json", exclude_none=True), "sha256": workload.sha256})
             return
         typer.echo(f"{file} is sound: {workload.name}, {workload.hours} GPU hours on {workload.resources.gpu}")
-        typer.echo(f"sends {len(files)} files and buys the workload {workload.sha256}")
+        typer.echo(f"sends {counted(len(files), 'file')} and buys the workload {workload.sha256}")
 
 
 @jobs.command("import")

@@ -49,6 +49,7 @@ from gpuagent.core.model import (
     Voided,
 )
 from gpuagent.core.money import show_usd
+from gpuagent.core.text import counted
 from gpuagent.core.transitions import apply, find_job, is_noted
 from gpuagent.core.units import show_size
 from gpuagent.core.work import Completed, Failed, FileKind, JobEnding, JobFile, Underway
@@ -181,7 +182,7 @@ def _of_job(job: Job, event: Event) -> tuple[Observation, ...]:
         case CollectingBegan(job_id, work):
             files = work.files or (work.offer.files if work.offer else ())
             size = sum(file.bytes for file in files)
-            text = f"the work at {vendor} is over; {show_size(size)} in {len(files)} files are to be fetched"
+            text = f"the work at {vendor} is over; {show_size(size)} in {counted(len(files), 'file')} to be fetched"
             news = _news(text, job_id, "collecting", files=len(files), bytes=size)
             return (*_logs(job, event.new_logs), *_metrics(job, event.metrics), news)
         case FilesKept(job_id, files):

@@ -6,6 +6,7 @@ from pathlib import Path
 import ipywidgets as w
 
 from gpuagent.core.rights import Right
+from gpuagent.core.text import counted
 from gpuagent.core.units import show_size
 from gpuagent.panels.file_copies import FOLDER, StoredFile, copy_files, download_link, stored_files
 from gpuagent.panels.kit.fields import button, dropdown, row
@@ -97,7 +98,7 @@ class FilesForm:
 
     def _save(self) -> None:
         store, files, folder = self._session.agent.ports.files, self._files, Path(FOLDER).resolve() / self._run_id
-        self._task.run(f"Copying {len(files)} files", lambda: copy_files(store, files, folder), self._saved)
+        self._task.run(f"Copying {counted(len(files), 'file')}", lambda: copy_files(store, files, folder), self._saved)
 
     def _saved(self, folder: Path) -> None:
         self.message.say(join("Copied, and proven by SHA-256, into ", el("code", str(folder)), "."))
