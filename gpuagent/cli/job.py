@@ -8,7 +8,6 @@ import typer
 from gpuagent.cli.common import AsJson, errors_explained, print_json
 from gpuagent.cli.groups import command_group
 from gpuagent.cli.job_options import JobEnv, JobRoot, variables
-from gpuagent.core.text import counted
 from gpuagent.errors import BadInput
 
 jobs = command_group("Job files: what is to run, with which files, and when it is done.")
@@ -31,6 +30,7 @@ def job_check(
     as_json: AsJson = False,
 ) -> None:
     """Check a job file and its inputs. Says by line and field what is wrong."""
+    from gpuagent.core.text import counted
     from gpuagent.wire.job_file import load_job
 
     with errors_explained():

@@ -172,7 +172,7 @@ def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | Non
         case Owed(since=since):
             text = f"paid, the vendor has named no job since {moment.show(since)}"
         case Underway(progress=progress):
-            text = f"running, {100 * progress:.0f} %"
+            text = f"running, {progress:.0%}"
     if work.reply and work.silent_since is None:
         text += f", the vendor says: {work.reply}"
     if not running:

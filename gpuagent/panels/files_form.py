@@ -31,7 +31,7 @@ def files_table(run: Document, files: Sequence[StoredFile], colours: Mapping[str
         return el("p", NO_FILES if run.get("workload") else NO_JOB_FILE, class_="faint")
     rows: list[list[object]] = [
         [
-            el("code", file.path),
+            el("code", file.label),
             el("span", show_size(file.bytes), class_="num", title=f"{file.bytes:,} bytes"),
             el("span", f"{file.kind}, deleted since" if file.deleted else file.kind, class_="num"),
             el("span", vendor_name(file.vendor_id, colours), el("span", f" try {file.attempt}", class_="faint num")),
@@ -73,7 +73,7 @@ class FilesForm:
         if files != self._files:
             chosen, self._files = self.file.value, files
             options = {
-                file.place: f"{file.path} ({show_size(file.bytes)}, {file.kind} of try {file.attempt})"
+                file.place: f"{file.label} ({show_size(file.bytes)}, {file.kind} of try {file.attempt})"
                 for file in files[:ROWS_MAX]
             }
             self.file.options = [(text, place) for place, text in options.items()]

@@ -12,7 +12,8 @@ def overview(report: Report) -> ReportSection:
     """The headlines."""
     note = "Spent = paid to vendors − refunded + planner cost. Money counts when it settled, a run when it was started."
     if report.original_runs:
-        note += f" {counted(report.original_runs, 'run')} of the original system left out: nothing of that is proven on chain."
+        count = counted(report.original_runs, "run")
+        note += f" {count} of the original system left out: nothing of that is proven on chain."
     nothing = [Paragraph(report.nothing, alarm=True)] if report.nothing else []
     return ReportSection("Headlines", note, [*nothing, Cards(report.headlines, report.display)])
 
