@@ -45,7 +45,7 @@ POLICY = "; ".join(
 
 
 class Page(TornadoVoilaHandler):  # type: ignore[misc]
-    """The one page there is. A token in its address is taken out of it once it has let the visitor in; a theme stays."""
+    """The one page there is. A token in its address is taken out once it has let the visitor in; a theme stays."""
 
     @authenticated
     async def get(self, path: str = "") -> None:
