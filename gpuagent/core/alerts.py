@@ -180,7 +180,7 @@ def _passed(used: int, total: int) -> int:
 
 
 def _budget_alert(subject: str, name: str, percent: int, text: str, run_id: str) -> Alert:
-    title = f"{percent} % of the budget of {name} is used"
+    title = f"{percent}% of the budget of {name} is used"
     return _alert(AlertKind.BUDGET, f"{subject}:{percent}", title, text, run_id)
 
 

@@ -244,7 +244,7 @@ def _cap(rule: str, cap: int | None, used: int, amount: int, transient: bool = F
     if cap is None or used + amount <= cap:
         return None
     spent = f", of which {show_usd(used)} are used" if used else ""
-    reason = f"{show_usd(amount)} would pass the cap of {show_usd(cap)} ({rule}){spent}"
+    reason = f"{show_usd(amount)} would exceed the cap of {show_usd(cap)} ({rule}){spent}"
     return Refusal(rule, reason, transient and amount <= cap)
 
 

@@ -38,7 +38,7 @@ class InboxForm:
         self._task = ExclusiveTask(tasks, self.message, self._draw_buttons, Right.APPROVE)
         self.choices, self.rest = w.VBox([]), html_widget()
         self.approve = button("Approve", self._approve, "success", "Agree to each chosen purchase at its price")
-        self.seen = button("Failed runs are seen", self._see, tip="Take them out of the inbox, for everybody")
+        self.seen = button("Mark failed runs as seen", self._see, tip="Take them out of the inbox, for everybody")
         permitted = [
             control
             for control, right in ((self.approve, Right.APPROVE), (self.seen, Right.CANCEL))

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from gpuagent.agent.retention import FileSweep
 from gpuagent.core.run_files import RunFile
+from gpuagent.core.text import counted
 from gpuagent.render.fitting import Fitting
 
 
@@ -28,6 +29,6 @@ def files_table(files: Iterable[RunFile]) -> RenderableType:
 
 def sweep_text(sweep: FileSweep, *, dry_run: bool) -> str:
     runs = len({file.run_id for file in sweep.files})
-    files = f"{len(sweep.files)} files of {runs} finished runs ({sweep.freed:,} bytes)"
+    files = f"{counted(len(sweep.files), 'file')} of {counted(runs, 'finished run')} ({sweep.freed:,} bytes)"
     rest = f"{sweep.strays:,} bytes of files of no run and {sweep.uploads:,} bytes of unfinished uploads"
     return f"{'would delete' if dry_run else 'deleted'} {files}, {rest}"

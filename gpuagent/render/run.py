@@ -17,6 +17,7 @@ from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.core.pace import Pace
 from gpuagent.core.status import StatusText, heard_at, status_text
+from gpuagent.core.text import counted
 from gpuagent.core.units import show_duration
 from gpuagent.errors import RunNotOurs
 from gpuagent.render.fitting import Fitting
@@ -73,8 +74,8 @@ def _under(heading: str, lines: Sequence[Text]) -> list[Text]:
 def _archive_lines(run: Document) -> list[Text]:
     if not (archive := run.get("archive")):
         return []
-    count = archive["observations"]
-    return [Text(f"{count} observations are archived: gpuagent run restore {run['_id']}", style="dim")]
+    count = counted(archive["observations"], "observation")
+    return [Text(f"{count} archived: gpuagent run restore {run['_id']}", style="dim")]
 
 
 def _headline(run: Document, status: StatusText) -> Text:

@@ -75,7 +75,7 @@ def test_jobs_show_their_status_and_progress_and_vendors_texts_escaped() -> None
     assert re.findall(r'aria-valuenow="(\d+)"', drawn) == ["48", "100", "0"]
     assert ">48%<" in drawn
     assert f"running, {EVIL}" not in jobs_table([job], COLOURS, StatusText(jobs={"j1": f"running, {EVIL}"}), {})
-    assert "running, 48 %" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48 %"}), {})
+    assert "running, 48%" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48%"}), {})
     assert "No job yet" in jobs_table([], COLOURS, StatusText(), {})
     several = jobs_table([{**job, "index": 7}, {**job, "index": 3}], COLOURS, StatusText(), {})
     assert str(several).index(">3<") < str(several).index(">7<"), "of several jobs number by number"
