@@ -7,6 +7,7 @@ from seller.config import Config
 from seller.home import DRAIN
 from seller.limiter import Limiter, limiter
 from seller.locks import KeyLocks, Lock, ProcessLock, ThreadLock, shared_numbers
+from seller.payments.numbering import SENDING_NUMBERS
 from seller.shop import Closing
 from seller.work.secrets import OwnSecrets, SecretsStore, SharedSecrets
 
@@ -22,7 +23,7 @@ class Commons:
     limiter: Limiter
     closing: Closing
     keys: KeyLocks = field(default_factory=KeyLocks)
-    sending: Lock = field(default_factory=lambda: ThreadLock(1))
+    sending: Lock = field(default_factory=lambda: ThreadLock(SENDING_NUMBERS))
     writing: Lock = field(default_factory=ThreadLock)
     inputs: Lock = field(default_factory=lambda: ThreadLock(2))
     secrets: SecretsStore = field(default_factory=OwnSecrets)
@@ -39,7 +40,7 @@ def commons(config: Config, folder: Path, workers: int = 1) -> Commons:
         limiter=limiter(requests, size, ProcessLock(places / "limiter")),
         closing=Closing(folder / DRAIN, shared_numbers(1)),
         keys=KeyLocks(places),
-        sending=ProcessLock(places / "sending", 1),
+        sending=ProcessLock(places / "sending", SENDING_NUMBERS),
         writing=ProcessLock(places / "writing"),
         inputs=ProcessLock(places / "inputs", 2),
         secrets=SharedSecrets(ProcessLock(places / "secrets", 1)),

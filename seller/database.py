@@ -12,6 +12,8 @@ from typing import Any, Literal
 from seller import tables
 from seller.locks import Lock, ThreadLock
 
+LOOKS, LOST = 2, -1
+"""How often the transfer of a sale is looked for again, and what is stored once the chain has taken it back."""
 Start = Literal["", "waiting", "started", "ended", "failed", "forgotten"]
 
 
@@ -42,7 +44,10 @@ class Quote:
 
 @dataclass(frozen=True)
 class Purchase:
-    """A payment that was verified. 'settling' means that its transfer may or may not be on chain."""
+    """A payment that was verified. 'settling' means that its transfer may or may not be on chain.
+
+    looks: how often a settled one is still looked for on chain, until it is final; LOST where it was taken back.
+    """
 
     vendor_id: str
     key: str
@@ -59,6 +64,7 @@ class Purchase:
     tx: str | None = None
     answer: str | None = None
     begun_at: float = 0.0
+    looks: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,10 +161,18 @@ class Database:
         """Record that the transfer is on chain: the job begins and the answer is fixed, both or neither."""
         with self._write() as database:
             database.execute(
-                "UPDATE purchases SET state = 'settled', tx = ?, answer = ? WHERE vendor_id = ? AND key = ?",
-                (tx, json.dumps(answer), purchase.vendor_id, purchase.key),
+                "UPDATE purchases SET state = 'settled', tx = ?, answer = ?, looks = ? WHERE vendor_id = ? AND key = ?",
+                (tx, json.dumps(answer), LOOKS, purchase.vendor_id, purchase.key),
             )
             _insert(database, "jobs", vars(job))
+
+    def note_look(self, purchase: Purchase, tx: str, answer: dict[str, Any], looks: int) -> None:
+        """Record what a look at a sale's transfer found, and how many are left."""
+        with self._write() as database:
+            database.execute(
+                "UPDATE purchases SET tx = ?, answer = ?, looks = ? WHERE vendor_id = ? AND key = ?",
+                (tx, json.dumps(answer), looks, purchase.vendor_id, purchase.key),
+            )
 
     def forget(self, purchase: Purchase) -> None:
         """Delete a purchase whose authorization can never settle."""
@@ -179,6 +193,10 @@ class Database:
     def settling(self) -> list[Purchase]:
         """The purchases whose transfer may or may not be on chain."""
         return [Purchase(**row) for row in self._all("SELECT * FROM purchases WHERE state = 'settling' ORDER BY rowid")]
+
+    def to_look_at(self) -> list[Purchase]:
+        """The sales whose transfer is not final yet."""
+        return [Purchase(**row) for row in self._all("SELECT * FROM purchases WHERE looks > 0 ORDER BY rowid")]
 
     def is_at_rest(self) -> bool:
         """Whether nothing settles, waits or runs. What this does not see begins later, and so asks later if it may."""
@@ -233,8 +251,8 @@ class Database:
     def totals(self) -> tuple[int, int, int]:
         """The payments that were settled, their sum in atomic units, and the payments that are settling."""
         (row,) = self._all(
-            "SELECT COUNT(*) FILTER (WHERE state = 'settled') AS sales,"
-            " COALESCE(SUM(amount) FILTER (WHERE state = 'settled'), 0) AS amount,"
+            "SELECT COUNT(*) FILTER (WHERE state = 'settled' AND looks >= 0) AS sales,"
+            " COALESCE(SUM(amount) FILTER (WHERE state = 'settled' AND looks >= 0), 0) AS amount,"
             " COUNT(*) FILTER (WHERE state = 'settling') AS settling FROM purchases"
         )
         return row["sales"], row["amount"], row["settling"]
@@ -243,7 +261,7 @@ class Database:
         """Each payment that was settled, with its job, in the order in which they were begun."""
         return self._all(
             "SELECT purchases.payer, purchases.pay_to, purchases.tx, jobs.* FROM purchases"
-            " JOIN jobs USING (vendor_id, key) WHERE state = 'settled' ORDER BY purchases.rowid"
+            " JOIN jobs USING (vendor_id, key) WHERE state = 'settled' AND looks >= 0 ORDER BY purchases.rowid"
         )
 
     def open_jobs(self, gpu_type: str) -> int:

@@ -10,15 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seller.database import Job
+from seller.database import Job, Purchase
 from seller.events import event
 from seller.folders import folder_bytes
 from seller.runners import JobState, RunnerError, UnknownJob
-from seller.sale import recover
+from seller.sale import confirm, recover
 from seller.shop import Shop
 
 STEP_S = 0.5
 TIDY_S = 60.0
+LOOK_S = 30.0
+"""Between looks for the transfers of new sales: one that was taken back is settled again while its payment is valid."""
 UNDECIDED_S = 30.0
 """After this a purchase that was left settling is decided without its buyer."""
 QUOTES_KEPT_S = 3600.0
@@ -39,7 +41,7 @@ class Dispatcher:
         self._shop, self._folder, self._keep_s, self._disk, self._drained = shop, folder, keep_s, disk, drained
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatcher")
-        self._tidied_at, self.is_drained = 0.0, False
+        self._tidied_at, self._looked_at, self.is_drained = 0.0, 0.0, False
 
     def start(self) -> None:
         self._thread.start()
@@ -57,6 +59,9 @@ class Dispatcher:
         if self._shop.closing.drain:
             self._drain()
         now = self._shop.clock.now()
+        if now >= self._looked_at + LOOK_S:
+            self._looked_at = now
+            self._decide(self._shop.database.to_look_at(), confirm)
         if now >= self._tidied_at + TIDY_S:
             self._tidied_at = now
             self._tidy(now)
@@ -88,13 +93,14 @@ class Dispatcher:
 
     def _recover(self) -> None:
         now = self._shop.clock.now()
-        for purchase in self._shop.database.settling():
-            if purchase.begun_at + UNDECIDED_S > now:
-                continue
+        self._decide([each for each in self._shop.database.settling() if each.begun_at + UNDECIDED_S <= now], recover)
+
+    def _decide(self, purchases: list[Purchase], decide: Callable[[Shop, Purchase], None]) -> None:
+        for purchase in purchases:
             with _noted(purchase.quote_id), self._shop.locks.hold(purchase.vendor_id, purchase.key):
                 current = self._shop.database.purchase(purchase.vendor_id, purchase.key)
                 if current == purchase:
-                    recover(self._shop, purchase)
+                    decide(self._shop, purchase)
 
     def _start_waiting(self) -> None:
         busy = Counter(job.gpu_type for job in self._shop.database.jobs_with_work("started"))

@@ -11,11 +11,11 @@ from seller.api.answers import Answer, Refusal, unsettled
 from seller.api.wire import SubmitAnswer, SubmitRequest
 from seller.catalogue import Vendor
 from seller.conduct import Verdict
-from seller.database import Job, NonceTaken, NoRoom, Purchase, Quote, Room
+from seller.database import LOOKS, LOST, Job, NonceTaken, NoRoom, Purchase, Quote, Room
 from seller.events import event
 from seller.payments.hosted import FacilitatorUnavailable
 from seller.payments.payment import MalformedPayment, Payment, read_payment
-from seller.payments.settlement import Dead, Paid
+from seller.payments.settlement import Dead, Open, Paid
 from seller.payments.till import ChainUnavailable, Unknown
 from seller.quotes import quote_of
 from seller.shop import Shop
@@ -184,6 +184,33 @@ def recover(shop: Shop, purchase: Purchase) -> None:
             shop.workshop.drop_secrets(purchase.vendor_id, purchase.key)
 
 
+def confirm(shop: Shop, sale: Purchase) -> None:
+    """Look for a sale's transfer once more, for the caller who holds its key: a reorganization may take it back.
+
+    While it can still be settled it is settled again. What can never be is no sale any more; its job goes on.
+    """
+    payment, offer = read_payment(sale.header), PaymentRequirements.model_validate_json(sale.requirements)
+    verdict = shop.till.look_up(payment, sale.tx or "")
+    if isinstance(verdict, Open):
+        verdict = shop.till.settle_again(payment, offer)
+    answer = json.loads(sale.answer or "{}")
+    match verdict:
+        case Paid(tx):
+            answer["headers"] = _receipt(sale, tx, offer)
+            shop.database.note_look(sale, tx, answer, sale.looks - 1 if tx == sale.tx else LOOKS)
+        case Dead(reason):
+            shop.database.note_look(sale, sale.tx or "", answer, LOST)
+            logger.error("the chain took back the payment %s of %s: %s", sale.tx, sale.payer, reason)
+
+
+def _receipt(purchase: Purchase, tx: str, offer: PaymentRequirements) -> dict[str, str]:
+    """The header that tells a buyer of the transfer."""
+    receipt = SettleResponse(
+        success=True, transaction=tx, network=offer.network, payer=purchase.payer, amount=str(purchase.amount)
+    )
+    return {"PAYMENT-RESPONSE": encode_payment_response_header(receipt)}
+
+
 def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements) -> Answer:
     quote = _quote(shop, purchase)
     digest = hashlib.sha256(f"{shop.salt}{purchase.vendor_id} {purchase.key}".encode()).hexdigest()
@@ -200,13 +227,10 @@ def _deliver(shop: Shop, purchase: Purchase, tx: str, offer: PaymentRequirements
         job_order=quote.job_order,
         start="waiting" if quote.job_order else "",
     )
-    receipt = SettleResponse(
-        success=True, transaction=tx, network=offer.network, payer=purchase.payer, amount=str(purchase.amount)
-    )
     answer = {
         "status": 200,
         "body": SubmitAnswer(vendor_job_id=job_id).model_dump(mode="json"),
-        "headers": {"PAYMENT-RESPONSE": encode_payment_response_header(receipt)},
+        "headers": _receipt(purchase, tx, offer),
     }
     shop.database.finish(purchase, job, tx, answer)
     event(logger, "job sold", job=job_id, amount=purchase.amount, payer=purchase.payer, tx=tx)

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS purchases (
     payer TEXT NOT NULL, nonce TEXT NOT NULL, amount INTEGER NOT NULL, pay_to TEXT NOT NULL,
     header TEXT NOT NULL, requirements TEXT NOT NULL, job_params TEXT NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('settling', 'settled')), tx TEXT, answer TEXT,
-    begun_at REAL NOT NULL DEFAULT 0,
+    begun_at REAL NOT NULL DEFAULT 0, looks INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (vendor_id, key),
     UNIQUE (payer, nonce)
 );
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS jobs (
 ADDED = (
     ("quotes", "job_order", "TEXT NOT NULL DEFAULT ''"),
     ("purchases", "begun_at", "REAL NOT NULL DEFAULT 0"),
+    ("purchases", "looks", "INTEGER NOT NULL DEFAULT 0"),
     ("jobs", "job_order", "TEXT NOT NULL DEFAULT ''"),
     ("jobs", "start", "TEXT NOT NULL DEFAULT ''"),
     ("jobs", "failure", "TEXT NOT NULL DEFAULT ''"),
@@ -48,10 +49,11 @@ INDEXES = """
 CREATE INDEX IF NOT EXISTS quotes_by_expiry ON quotes (expires_at);
 CREATE INDEX IF NOT EXISTS purchases_by_quote ON purchases (quote_id);
 CREATE INDEX IF NOT EXISTS purchases_by_state ON purchases (state);
+CREATE INDEX IF NOT EXISTS purchases_to_look_at ON purchases (looks) WHERE looks > 0;
 CREATE INDEX IF NOT EXISTS jobs_by_start ON jobs (start);
 """
 """For the queries of each quote, payment and step of the dispatcher, which must not read every past sale."""
-VERSION = 1
+VERSION = 2
 """The version of the tables, kept in the database's user_version; 0 in databases older than that."""
 
 

@@ -20,20 +20,19 @@ from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.cli import app
 from gpuagent.practice import stack
 from gpuagent.wire.recursion import LIFTED
-from tests.support import cdp_server, collecting
+from tests.support import cdp_server, collecting, surroundings
 from tests.support import report_history as seeded
 from tests.support.clock import ManualClock
 from tests.support.llm_factories import MakePlanner, planner_on
 from tests.support.llm_server import LlmServer, ScriptedReply, running
 from tests.support.market import Market
-from tests.support.notebook_path import WITHOUT
 from tests.support.scenarios import PUBLIC
 from tests.support.scripted_server import ScriptedServer
 from tests.support.stack import STACK_SETTINGS, database_name, shared_stack
 from tests.support.world import World, build_world
 
+surroundings.settle()
 settings.register_profile("explore", deadline=None, max_examples=2_000)
-sys.path.insert(0, str(WITHOUT))
 SafetyNote = Callable[[str], None]
 DATABASE = database_name()
 

@@ -20,13 +20,13 @@ from gpuagent.core.orders import order_text
 from gpuagent.core.ports.discovery import Discovery
 from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.rules import LIFE_MAX_S
-from gpuagent.core.terms import is_payee, problem, timeout_max_s
+from gpuagent.core.terms import SENDING_S, is_payee, problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput, OfferInvalid, Refused
 
 GOAL, HOURS = "price check", Decimal(1)
-SPARE_S = 120
+SPARE_S = 120 + SENDING_S
 """Of an authorization's life what is not the job's, where it is settled after the work."""
 TOKENS = "GPU_VENDOR_"
 """The beginning of those of the agent's own variables that hold vendors' tokens."""

@@ -64,10 +64,7 @@ def check_payer(run: Run, ports: Ports) -> None:
 def check_halt(rules: Policy, run: Run) -> None:
     """Raises PolicyRefused while the wallet is halted: the run waits until it is resumed."""
     if halt := policy.halt(rules, run.payer):
-        raise PolicyRefused(
-            f"{halt.by} halted wallet {halt.name}: {halt.why}. Nothing was signed; "
-            f"`{halt.resume_command}` lets it go on"
-        )
+        raise PolicyRefused(f"{halt.text}. Nothing was signed; `{halt.resume_command}` lets it go on")
 
 
 def check_clocks(ports: Ports, database: float | None = None) -> float:

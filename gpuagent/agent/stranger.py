@@ -6,6 +6,7 @@ from gpuagent.core.dialects import DIALECTS, orders
 from gpuagent.core.listings import Declaration, Listing, UnpaidAnswer, payable
 from gpuagent.core.model import OWN_PROTOCOL, Settles, Token
 from gpuagent.core.ports.discovery import Discovery
+from gpuagent.core.terms import SENDING_S
 from gpuagent.errors import BadInput, OfferInvalid, Refused
 
 
@@ -43,7 +44,7 @@ def probed_declaration(
         bearer=False,
         x402_version=answer.version,
         settles=dialect.settles,
-        max_authorization_s=max(terms.max_timeout_s for terms in offers) if settles_after else 0,
+        max_authorization_s=max(terms.max_timeout_s for terms in offers) + SENDING_S if settles_after else 0,
     )
 
 

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time
-from zoneinfo import ZoneInfo
+from datetime import datetime, time, tzinfo
 
 from gpuagent.core.alerts import AlertKind
 from gpuagent.core.text import NAME_MAX, is_web_url, shown
-from gpuagent.errors import ConfigError
+from gpuagent.core.zones import zone_of
+from gpuagent.errors import BadInput, ConfigError
 
 CHANNELS, APPROVERS, KINDS, SEND = "ALERTS_CHANNELS", "ALERTS_APPROVERS", "ALERTS_KINDS", "ALERTS_SEND"
 QUIET, QUIET_APPROVALS = "ALERTS_QUIET", "ALERTS_QUIET_APPROVALS"
@@ -27,7 +27,7 @@ class QuietHours:
 
     begin: time
     end: time
-    zone: ZoneInfo
+    zone: tzinfo
     approvals_pass: bool = True
 
     def kinds_at(self, at: float, kinds: tuple[AlertKind, ...]) -> tuple[AlertKind, ...]:
@@ -133,8 +133,8 @@ def _quiet(environ: Mapping[str, str]) -> QuietHours | None:
         raise problem
     try:
         begin, end = time.fromisoformat(match[1]), time.fromisoformat(match[2])
-        zone = ZoneInfo(match[3])
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        zone = zone_of(match[3])
+    except (ValueError, BadInput):
         raise problem from None
     return QuietHours(begin, end, zone, approvals == "pass")
 

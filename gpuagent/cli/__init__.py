@@ -1,5 +1,9 @@
 """The `gpuagent` command. Heavy libraries are imported inside the commands that need them."""
 
+from typing import Annotated
+
+import typer
+
 from gpuagent.cli.alerts import alerts
 from gpuagent.cli.approve import add_run_controls
 from gpuagent.cli.books import books
@@ -15,7 +19,7 @@ from gpuagent.cli.lab import lab
 from gpuagent.cli.mcp import mcp
 from gpuagent.cli.planners import planners
 from gpuagent.cli.policy import policies
-from gpuagent.cli.process import leaving
+from gpuagent.cli.process import leaving, writing
 from gpuagent.cli.refund import refunds
 from gpuagent.cli.report import report
 from gpuagent.cli.run import runs
@@ -56,7 +60,24 @@ for command in (lab, console, serve, mcp, fleet, report, doctor, demo, up, books
     app.command()(command)
 
 
+def _print_version(asked: bool) -> None:
+    from importlib.metadata import version
+
+    if asked:
+        typer.echo(f"gpuagent {version('gpuagent')}")
+        raise typer.Exit
+
+
+@app.callback()
+def gpuagent(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Buy GPU work within a budget and pay for it with x402."""
+
+
 def main() -> None:
     """The process of a command."""
-    with leaving():
+    with leaving(), writing():
         app()

@@ -1,6 +1,7 @@
 """Parts that commands share: options, errors as exit codes, JSON, the connected agent."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,9 +68,15 @@ def user_name(by: str) -> str:
 
 
 def console(*, stderr: bool = False) -> Any:
+    """A terminal's console. In a pipe or a file each line stays whole, unless COLUMNS names a width."""
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    from gpuagent.render.fitting import UNBOUNDED
+
+    terminal = Console(stderr=stderr)
+    if not terminal.is_terminal and "COLUMNS" not in os.environ:
+        terminal.width = UNBOUNDED
+    return terminal
 
 
 def print_json(value: object) -> None:

@@ -21,10 +21,10 @@ inbox = command_group("Everything that waits for a user, over all runs.", acts_a
 
 
 @inbox.callback(invoke_without_command=True)
-def inbox_alone(context: typer.Context) -> None:
+def inbox_alone(context: typer.Context, as_json: AsJson = False) -> None:
     """Everything that waits for a user, over all runs; alone it is `inbox list`."""
     if context.invoked_subcommand is None:
-        inbox_list()
+        inbox_list(as_json)
 
 
 @inbox.command("list")
@@ -74,8 +74,14 @@ def inbox_approve(
 
 @inbox.command("seen")
 def inbox_seen(
-    run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Failed runs.")], by: By = ""
+    run_ids: Annotated[list[str], typer.Argument(metavar="RUN...", help="Failed runs.")],
+    by: By = "",
+    as_json: AsJson = False,
 ) -> None:
     """Take failed runs out of the inbox, for everybody."""
     with errors_explained(), open_database() as db:
-        typer.echo(f"seen: {db.inbox.see(run_ids, user_name(by), db.store.now())}")
+        count = db.inbox.see(run_ids, user_name(by), db.store.now())
+        if as_json:
+            print_json({"seen": count})
+        else:
+            typer.echo(f"seen: {count}")

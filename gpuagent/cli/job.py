@@ -30,6 +30,7 @@ def job_check(
     as_json: AsJson = False,
 ) -> None:
     """Check a job file and its inputs. Says by line and field what is wrong."""
+    from gpuagent.core.text import counted
     from gpuagent.wire.job_file import load_job
 
     with errors_explained():
@@ -38,7 +39,7 @@ def job_check(
             print_json({"workload": workload.model_dump(mode="json", exclude_none=True), "sha256": workload.sha256})
             return
         typer.echo(f"{file} is sound: {workload.name}, {workload.hours} GPU hours on {workload.resources.gpu}")
-        typer.echo(f"sends {len(files)} files and buys the workload {workload.sha256}")
+        typer.echo(f"sends {counted(len(files), 'file')} and buys the workload {workload.sha256}")
 
 
 @jobs.command("import")

@@ -20,9 +20,12 @@ policies = command_group("The owner's limits on what may be paid, and the kill s
 policies.add_typer(budgets, name="budget")
 
 Why = Annotated[str, typer.Option(help="The reason; needed to allow more than before.")]
-Usd = Annotated[str | None, typer.Option(metavar="USD|none")]
 Kind = Annotated[str, typer.Argument(help="vendor or wallet.")]
 Name = Annotated[str, typer.Argument(help="The vendor's id; the wallet's address, or all.")]
+
+
+def _usd(what: str) -> Any:
+    return typer.Option(metavar="USD|none", help=what)
 
 
 @policies.command("show")
@@ -44,16 +47,12 @@ def policy_history(
 @policies.command("set")
 def policy_set(  # the limits are read from options.params
     options: typer.Context,
-    per_payment: Usd = None,  # noqa: ARG001
-    vendor_per_run: Usd = None,  # noqa: ARG001
-    vendor_per_day: Usd = None,  # noqa: ARG001
-    wallet_per_day: Usd = None,  # noqa: ARG001
-    approval_above: Annotated[  # noqa: ARG001
-        str | None, typer.Option(metavar="USD|none", help="A larger payment waits for an approval.")
-    ] = None,
-    new_vendor: Annotated[  # noqa: ARG001
-        str | None, typer.Option(metavar="USD|none", help="What a vendor that is not proven may get in all.")
-    ] = None,
+    per_payment: Annotated[str | None, _usd("The largest payment.")] = None,  # noqa: ARG001
+    vendor_per_run: Annotated[str | None, _usd("What a vendor may get in a run.")] = None,  # noqa: ARG001
+    vendor_per_day: Annotated[str | None, _usd("What a vendor may get in 24 hours.")] = None,  # noqa: ARG001
+    wallet_per_day: Annotated[str | None, _usd("What a wallet may pay in 24 hours.")] = None,  # noqa: ARG001
+    approval_above: Annotated[str | None, _usd("A larger payment waits for an approval.")] = None,  # noqa: ARG001
+    new_vendor: Annotated[str | None, _usd("What a vendor that is not proven may get in all.")] = None,  # noqa: ARG001
     approval_seconds: Annotated[float | None, typer.Option(help="How many seconds it waits at most.")] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="NAME=USD|none", help="A tag's total; repeatable.")] = None,
     inputs_to: Annotated[  # noqa: ARG001

@@ -1,8 +1,27 @@
-"""The process of one command, and Python's search for garbage: none is looked for where there can be none."""
+"""The process of one command: its output, and Python's search for garbage, none of which is looked for in vain."""
 
+import errno
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+UNWRITABLE = errno.ENOSPC, errno.EDQUOT, errno.EIO
+"""What a disk that is full, or broken, answers."""
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turns output that cannot be written into one line on stderr and exit code 1."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left of it is not tried again
+        sys.exit(f"gpuagent: {error.filename or 'the output'} cannot be written: {error.strerror}")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ def run_archive(
     """Move observations of finished runs into the file store: what the policy keeps in the database no longer."""
     from gpuagent import settings, wiring
     from gpuagent.agent.archive import archive_runs
+    from gpuagent.core.text import counted
     from gpuagent.core.units import show_size
 
     with errors_explained(), open_database() as db, wiring.open_files(settings.read(), db) as files:
@@ -28,19 +29,26 @@ def run_archive(
         elif rules.keep_observations_s is None:
             typer.echo("the policy keeps observations in the database: `gpuagent policy set --keep-observations 90d`")
         elif dry_run:
-            typer.echo(f"would archive the observations of {len(runs)} runs")
+            typer.echo(f"would archive the observations of {counted(len(runs), 'run')}")
         else:
-            typer.echo(f"archived {observations} observations of {len(runs)} runs, {show_size(size)} in the file store")
+            typer.echo(
+                f"archived {counted(observations, 'observation')} of {counted(len(runs), 'run')}, "
+                f"{show_size(size)} in the file store"
+            )
 
 
-def run_restore(run_id: RunId) -> None:
+def run_restore(run_id: RunId, as_json: AsJson = False) -> None:
     """Put a run's archived observations back into the database."""
     from gpuagent import settings, wiring
     from gpuagent.agent.archive import restore_run
+    from gpuagent.core.text import counted
 
     with errors_explained(), open_database() as db, wiring.open_files(settings.read(), db) as files:
         count = restore_run(db.archives, files, run_id, wiring.system_clock().now())
-        typer.echo(f"{count} observations of run {run_id} are in the database again")
+        if as_json:
+            print_json({"runId": run_id, "observations": count})
+        else:
+            typer.echo(f"{counted(count, 'observation')} of run {run_id} put back into the database")
 
 
 def add_run_archive(runs: typer.Typer) -> None:

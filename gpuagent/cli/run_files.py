@@ -32,7 +32,7 @@ def run_files(
     vendor: Annotated[str, typer.Option(help="Only files of this vendor.")] = "",
     job: Annotated[str, typer.Option(help="Only files of the job whose id begins so.")] = "",
     index: Annotated[int | None, typer.Option(help="Only files of the job with this number, of several.")] = None,
-    kind: Annotated[str, typer.Option(help="Only output or checkpoint; --all saves outputs, unless told.")] = "",
+    kind: Annotated[str, typer.Option(help="Only output or checkpoint; --all saves outputs, unless it is given.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show the files that came back, or save them: what is saved is proven again while it is written."""
@@ -58,11 +58,14 @@ def run_files(
         if as_json:
             places = {file: str(place) for place, file in saved.items()}
             print_json({"runId": run_id, "files": [{**file.as_json(), "savedAs": places.get(file)} for file in listed]})
-        elif get or everything:
+        elif not (saved if everything else listed):
+            filtered = vendor or job or kind or index is not None
+            console().print("no file matches" if filtered else "no files have come back yet")
+        elif saved:
             for place, file in saved.items():
-                typer.echo(f"{place}: {file.bytes} bytes, SHA-256 {file.sha256}")
+                typer.echo(f"{place}: {file.bytes:,} bytes, SHA-256 {file.sha256}")
         else:
-            console().print(files_table(listed) if listed else "no files have come back yet")
+            console().print(files_table(listed))
 
 
 def run_logs(

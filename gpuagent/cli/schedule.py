@@ -177,14 +177,15 @@ def _whether_over(
     """The parameters with the name of the run, for the present period where there is one; and its document where it is
     over. Costs one read where a run is named. Raises BadInput, ConfigError, StoreError."""
     from gpuagent import settings, wiring
+    from gpuagent.core.zones import UTC_NAME, zone_of
     from gpuagent.schedule.run_name import RUN_ID as AN_ID
-    from gpuagent.schedule.run_name import ended_run, run_id_of, run_name, zone_of
+    from gpuagent.schedule.run_name import ended_run, run_id_of, run_name
     from gpuagent.session import resolved_environment
     from gpuagent.wiring.database import scheduled_runs
 
     text = values.get(RUN_ID)
     named = isinstance(text, str) and text != "" and RUN_ID in types
-    zone = zone_of(timezone)
+    zone = zone_of(timezone or UTC_NAME)
     if per and not named:
         raise BadInput("--per makes names of a run_id: give one, such as -p run_id nightly, to a notebook that has it")
     if not named or (not per and AN_ID.fullmatch(str(text))):  # an id is continued whatever else is given

@@ -40,7 +40,6 @@ def vendor_seed(
 @vendors.command("list")
 def vendor_list(as_json: AsJson = False) -> None:
     """Show the recorded vendors. As JSON, prices are in USD: it is what `vendor seed` reads."""
-    from gpuagent.render.fitting import Fitting
     from gpuagent.render.refunds import credit_lines
     from gpuagent.render.vendors import halt_lines, vendors_table
     from gpuagent.wiring.vendors import vendor_entry
@@ -51,7 +50,7 @@ def vendor_list(as_json: AsJson = False) -> None:
             print_json({"vendors": [vendor_entry(vendor) for vendor in records]})
         else:
             halts = db.reads.vendor_halts()
-            table = Fitting(vendors_table(records, halts)) if records else "no vendors yet: `gpuagent vendor seed FILE`"
+            table = vendors_table(records, halts) if records else "no vendors yet: `gpuagent vendor seed FILE`"
             console().print(table, *halt_lines(halts.values()))
             for line in credit_lines(db.reads.credits()):
                 console().print(line)

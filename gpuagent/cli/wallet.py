@@ -1,5 +1,6 @@
 """`gpuagent wallet`: the wallet that pays, its key and its money."""
 
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -145,6 +146,8 @@ def _password(settings: "Settings") -> bytes:
     password = wiring.key_source(settings).password
     if password:
         return password
+    if not sys.stdin.isatty():
+        raise ConfigError("no terminal to ask for the password at: set X402_KEYSTORE_PASSWORD_FILE")
     typed: str = typer.prompt("Password of the new keystore", hide_input=True, confirmation_prompt=True, err=True)
     return typed.encode()
 

@@ -45,15 +45,16 @@ POLICY = "; ".join(
 
 
 class Page(TornadoVoilaHandler):  # type: ignore[misc]
-    """The one page there is. A token in its address is taken out of it once it has let the visitor in."""
+    """The one page there is. A token in its address is taken out once it has let the visitor in; a theme stays."""
 
     @authenticated
     async def get(self, path: str = "") -> None:
-        if self.get_query_argument("token", ""):
-            self.redirect(self.base_url)
-            return
-        if self.get_query_argument("theme", THEMES[0]) not in THEMES:
+        theme = self.get_query_argument("theme", "")
+        if theme not in ("", *THEMES):
             raise HTTPError(400, reason=f"The theme is {' or '.join(THEMES)}")
+        if self.get_query_argument("token", ""):
+            self.redirect(f"{self.base_url}?theme={theme}" if theme else self.base_url)
+            return
         self.set_header("Content-Security-Policy", POLICY)
         self.set_header("Referrer-Policy", "no-referrer")
         async for html in self.get_generator(path=path):

@@ -103,9 +103,8 @@ def tag_alerts(totals: Mapping[str, int], used: Mapping[str, int], run: Run, quo
 
 def halt_alert(halt: Halt, version: int) -> Alert:
     """version: of the policy that halts first."""
-    scope = "all wallets" if (halt.kind, halt.name) == ("wallet", "*") else f"{halt.kind} {halt.name}"
     text = f"{halt.text}. To go on: {halt.resume_command}"
-    return _alert(AlertKind.HALTED, f"{halt.kind}:{halt.name}:{version}", f"Payments halted: {scope}", text)
+    return _alert(AlertKind.HALTED, f"{halt.kind}:{halt.name}:{version}", f"Payments halted: {halt.scope}", text)
 
 
 def late_alert(run_id: str, job_id: str, vendor_id: str, amount: int, signed: bool) -> Alert:
@@ -181,7 +180,7 @@ def _passed(used: int, total: int) -> int:
 
 
 def _budget_alert(subject: str, name: str, percent: int, text: str, run_id: str) -> Alert:
-    title = f"{percent} % of the budget of {name} is used"
+    title = f"{percent}% of the budget of {name} is used"
     return _alert(AlertKind.BUDGET, f"{subject}:{percent}", title, text, run_id)
 
 

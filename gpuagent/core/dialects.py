@@ -3,6 +3,7 @@
 What a protocol's purchases are like is in its adapter; here is only what is needed before a vendor is on record.
 """
 
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ class Dialect:
 
 
 GPU = "GPU"
+_MEMORY = re.compile(r"(?:[^a-z0-9]+([0-9]+)\s*gb|_([0-9]+))$")
 DIALECTS: Mapping[str, Dialect] = {
     OWN_PROTOCOL: Dialect("/submit-job", frozenset({"vendorJobTemplateId"})),
     "hypercli": Dialect(
@@ -43,6 +45,14 @@ DIALECTS: Mapping[str, Dialect] = {
     "openvps": Dialect("/v1/jobs", frozenset({"command"}), ({"command": _COMMAND, "timeout": 3600},)),
     "prism": Dialect("/run", frozenset({"command"}), ({"command": _COMMAND},), Settles.AFTER),
 }
+
+
+def hypercli_gpu(gpu_type: str) -> str:
+    """The name that HyperCLI has for a GPU: A100-80GB is a100_80 there, RTX 6000 Ada rtx6000ada."""
+    text = gpu_type.lower()
+    memory = _MEMORY.search(text)
+    name = "".join(filter(str.isalnum, text[: memory.start()] if memory else text))
+    return f"{name}_{memory[1] or memory[2]}" if memory else name
 
 
 def protocol_of(resource: str, fields: frozenset[str]) -> str:
@@ -65,6 +75,10 @@ def orders(protocol: str, gpu_type: str) -> list[dict[str, object]]:
 
 def _with_gpu(body: Mapping[str, object], gpu_type: str) -> dict[str, object]:
     return {
-        name: _with_gpu(value, gpu_type) if isinstance(value, Mapping) else gpu_type.lower() if value == GPU else value
+        name: _with_gpu(value, gpu_type)
+        if isinstance(value, Mapping)
+        else hypercli_gpu(gpu_type)
+        if value == GPU
+        else value
         for name, value in body.items()
     }

@@ -6,16 +6,15 @@ time skips midnight. Amounts are atomic units, times Unix seconds.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 from gpuagent.core.money import parse_usd, show_usd
+from gpuagent.core.zones import UTC_NAME, zone_of
 from gpuagent.errors import BadInput
 
 TAG, USER = "tag", "user"
 KINDS = (TAG, USER)
-UTC_NAME = "UTC"
 NAME_MAX = 200
 DAY_S = 86_400.0
 BudgetKey = tuple[str, str]
@@ -118,17 +117,6 @@ def _first_moment(year: int, month: int, zone: str) -> float:
         else:
             high = middle
     return float(high)
-
-
-@lru_cache(64)
-def zone_of(name: str) -> tzinfo:
-    """The time zone of a name. UTC needs no database of zones. Raises BadInput."""
-    if name == UTC_NAME:
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        raise BadInput(f"{name[:60]!r} is no time zone: write one like UTC or Europe/Berlin") from None
 
 
 def of_run(budgets: Iterable[MonthBudget], user_id: str, tags: Iterable[str]) -> list[MonthBudget]:

@@ -55,14 +55,15 @@ BASE = Network(
     explorer="https://basescan.org",
 )
 PROFILES = (LOCAL, BASE_SEPOLIA, BASE)
+_V1_CHAIN_IDS = {
+    **{"ethereum": 1, "polygon": 137, "polygon-amoy": 80002, "avalanche": 43114, "avalanche-fuji": 43113},
+    **{"abstract": 2741, "abstract-testnet": 11124, "iotex": 4689, "sei": 1329, "sei-testnet": 1328, "peaq": 3338},
+    **{"story": 1513, "educhain": 656476, "skale-base-sepolia": 1444673419, "megaeth": 4326, "monad": 143},
+    **{"monad-testnet": 10143, "stable": 988, "stable-testnet": 2201, "celo": 42220, "flare": 14},
+}
 V1_NETWORKS = {
     **{profile.name: profile.caip2 for profile in PROFILES},
-    "ethereum": "eip155:1",
-    "polygon": "eip155:137",
-    "polygon-amoy": "eip155:80002",
-    "avalanche": "eip155:43114",
-    "avalanche-fuji": "eip155:43113",
-    "celo": "eip155:42220",
+    **{name: f"eip155:{chain_id}" for name, chain_id in _V1_CHAIN_IDS.items()},
 }
 """CAIP-2 by the names that version 1 of x402 has for networks: https://github.com/coinbase/x402."""
 

@@ -50,6 +50,7 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.money import show_usd
 from gpuagent.core.run_state import find_job
+from gpuagent.core.text import counted
 from gpuagent.core.transitions import apply, is_noted
 from gpuagent.core.units import show_size
 from gpuagent.core.work import Completed, Failed, FileKind, JobEnding, JobFile, Underway
@@ -202,7 +203,7 @@ def _of_files(job: Job, event: Event) -> tuple[Observation, ...]:
         case CollectingBegan(job_id, work):
             files = work.files or (work.offer.files if work.offer else ())
             size = sum(file.bytes for file in files)
-            text = f"the work at {vendor} is over; {show_size(size)} in {len(files)} files are to be fetched"
+            text = f"the work at {vendor} is over; {show_size(size)} in {counted(len(files), 'file')} to be fetched"
             news = _news(text, job_id, "collecting", files=len(files), bytes=size)
             return (*_logs(job, event.new_logs), *_metrics(job, event.metrics), news)
         case FilesKept(job_id, files):

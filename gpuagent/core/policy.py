@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from gpuagent.core import months
 from gpuagent.core.model import Approval, Authorized, Cause, Quote, Reserved, Run, Settled, Voided
 from gpuagent.core.money import show_usd
-from gpuagent.core.months import UTC_NAME, BudgetKey, MonthBudget
+from gpuagent.core.months import BudgetKey, MonthBudget
 from gpuagent.core.rules import ANY_VENDOR, RULES
 from gpuagent.core.run_state import ends_its_vendor
+from gpuagent.core.zones import UTC_NAME
 from gpuagent.errors import BadInput
 
 DAY_S = 86_400.0
@@ -38,7 +39,12 @@ class Halt:
     @property
     def text(self) -> str:
         """Who halted what, and why, as users read it."""
-        return f"{self.by} halted {self.kind} {self.name}: {self.why}"
+        return f"{self.by} halted {self.scope}: {self.why}"
+
+    @property
+    def scope(self) -> str:
+        """What is halted, in words."""
+        return "all wallets" if self.name == EVERY_WALLET else f"{self.kind} {self.name}"
 
     @property
     def resume_command(self) -> str:
@@ -238,7 +244,7 @@ def _cap(rule: str, cap: int | None, used: int, amount: int, transient: bool = F
     if cap is None or used + amount <= cap:
         return None
     spent = f", of which {show_usd(used)} are used" if used else ""
-    reason = f"{show_usd(amount)} would pass the cap of {show_usd(cap)} ({rule}){spent}"
+    reason = f"{show_usd(amount)} would exceed the cap of {show_usd(cap)} ({rule}){spent}"
     return Refusal(rule, reason, transient and amount <= cap)
 
 

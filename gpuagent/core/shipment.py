@@ -7,7 +7,7 @@ from typing import Any
 
 from gpuagent.core.model import Vendor
 from gpuagent.core.rules import ANY_VENDOR, TRUSTED_VENDORS
-from gpuagent.core.text import canonical, clean
+from gpuagent.core.text import canonical, clean, counted
 from gpuagent.core.workload import Input, Workload, from_canonical
 
 SHOWN_MAX = 400
@@ -68,7 +68,7 @@ class Shipment:
             return "nothing: it begins anew"
         files = self.resume["files"]
         total = sum(file["bytes"] for file in files)
-        return f"from the checkpoint {self.resume['sha256']}: {len(files)} files, {total:,} bytes"
+        return f"from the checkpoint {self.resume['sha256']}: {counted(len(files), 'file')}, {counted(total, 'byte')}"
 
     def _only_trusted(self, what: str) -> str:
         trusted = ", ".join(self.trusted)

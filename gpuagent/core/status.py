@@ -11,6 +11,7 @@ from gpuagent.core.indices import is_open, progress
 from gpuagent.core.model import Authorized, Job, Reserved, Run, RunStatus, Settled, Voided
 from gpuagent.core.money import show_usd
 from gpuagent.core.pace import Pace
+from gpuagent.core.text import counted
 from gpuagent.core.work import Collecting, Completed, Failed, JobEnding, Owed, Underway, Work
 
 NEWS_TYPES = ("job_log", "metric")
@@ -40,6 +41,10 @@ class _Moment:
         """The time of day, with its date where that is not today."""
         moment, today = datetime.fromtimestamp(at, self.zone), datetime.fromtimestamp(self.now, self.zone)
         return moment.strftime("%H:%M:%S" if moment.date() == today.date() else "%Y-%m-%d %H:%M")
+
+    def deadline(self, at: float) -> str:
+        """A time until which a user may act, with its zone: the machine that shows it may be in another."""
+        return f"{self.show(at)} {datetime.fromtimestamp(at, UTC).astimezone(self.zone):%Z}"
 
     def next_poll(self, since: float) -> str:
         if not self.pace.poll_s:  # polled without a pause
@@ -112,7 +117,7 @@ def _job_text(job: Job, running: bool, moment: _Moment, heard: Mapping[str, floa
 
 def _reserved_text(job: Reserved, moment: _Moment) -> str:
     if job.approval and not job.approval.by:
-        ends_at = moment.show(job.approval.expires_at)
+        ends_at = moment.deadline(job.approval.expires_at)
         if moment.now < job.approval.expires_at:
             return f"reserved, waits for your approval until {ends_at}"
         return f"reserved, the request for approval ended at {ends_at}; the next tick releases it"
@@ -147,7 +152,7 @@ def _hold_text(job: Authorized, moment: _Moment) -> str:
 def _collecting_text(work: Collecting, running: bool, moment: _Moment) -> str:
     files = work.files or (work.offer.files if work.offer else ())
     size = sum(file.bytes for file in files) / 1e6
-    text = f"the work is over, {len(files)} files of {size:.1f} MB are fetched"
+    text = f"the work is over, {counted(len(files), 'file')}, {size:.1f} MB, to be fetched"
     if not running:
         return f"{text}; not followed any more, the run has ended"
     if work.hindered_since is not None:
@@ -171,7 +176,7 @@ def _work_text(work: Work, running: bool, moment: _Moment, heard_at: float | Non
         case Owed(since=since):
             text = f"paid, the vendor has named no job since {moment.show(since)}"
         case Underway(progress=progress):
-            text = f"running, {100 * progress:.0f} %"
+            text = f"running, {progress:.0%}"
     if work.reply and work.silent_since is None:
         text += f", the vendor says: {work.reply}"
     if not running:

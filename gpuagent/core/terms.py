@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from eth_hash.auto import keccak
 
-from gpuagent.core.model import TIMEOUT_MAX_S, Challenge, Quote, Reserved, Run, Terms, Token, Vendor
+from gpuagent.core.model import TIMEOUT_MAX_S, Challenge, Quote, Reserved, Run, Settles, Terms, Token, Vendor
 from gpuagent.core.money import DECIMALS, show_usd
 from gpuagent.core.networks import is_address
 from gpuagent.core.text import clean
@@ -20,6 +20,9 @@ NAMES = ("name", "version")
 """Facts of the token that an offer must name in `extra`: the EIP-712 domain that is signed in."""
 SAID_MAX, DECLINED_MAX, WORD_MAX = 3, 8, 40
 """Reasons that an error names, offers of which it is said why they were not taken, characters of a network's name."""
+SENDING_S = 120
+"""How much longer than it is asked to an authorization lives that is taken after the work. Such a vendor wants all that
+it asks for from when the payment comes, and the block that dates it is older than that by its way and its tries."""
 _AMOUNT = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 """An amount of atomic units: more is no price of anything."""
 
@@ -105,8 +108,14 @@ def timeout_max_s(vendor: Vendor, policy_max_s: int) -> int:
 
 
 def life_s(vendor: Vendor, terms: Terms, policy_max_s: int, usual_s: int) -> int:
-    """The life of an authorization on these terms: all that is asked where the record allows a long one, else ours."""
-    return min(terms.max_timeout_s if vendor.max_authorization_s else usual_s, terms.max_timeout_s, policy_max_s)
+    """The life of an authorization on these terms: all that is asked where the record allows a long one, else ours.
+
+    Where the payment is taken after the work, it is SENDING_S more, as far as record and policy leave room for it.
+    """
+    if not vendor.max_authorization_s:
+        return min(usual_s, terms.max_timeout_s, policy_max_s)
+    sending_s = SENDING_S if vendor.settles is Settles.AFTER else 0
+    return min(terms.max_timeout_s + sending_s, timeout_max_s(vendor, policy_max_s))
 
 
 def problem(terms: Terms, quote: Quote, vendor: Vendor, token: Token, timeout_max_s: int = TIMEOUT_MAX_S) -> str:

@@ -28,6 +28,11 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number of things in words: 1 file, 1,024 files."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def clean(text: str, limit: int = TEXT_MAX) -> str:
     """Untrusted text as inert data: one line, no control characters, at most `limit` characters."""
     line = text[: limit + 1]

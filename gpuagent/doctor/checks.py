@@ -79,8 +79,7 @@ def policy(installation: Installation) -> Iterator[Check]:
     else:
         yield Check("policy", Status.OK, f"version {rules.version}: {limits}")
     if halt := rules_of.halt(rules, installation.payer):
-        detail = f"{halt.by} halted wallet {halt.name}: {halt.why}"
-        yield Check("halt", Status.FAILED, detail, f"`{halt.resume_command}` ends it")
+        yield Check("halt", Status.FAILED, halt.text, f"`{halt.resume_command}` ends it")
 
 
 def files(installation: Installation) -> Iterator[Check]:

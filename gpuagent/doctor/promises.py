@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpuagent.core.dialects import DIALECTS, orders
+from gpuagent.core.dialects import DIALECTS, hypercli_gpu, orders
 from gpuagent.core.model import Terms
 from gpuagent.core.money import show_usd
 from gpuagent.core.terms import priced
@@ -135,7 +135,7 @@ def _refuses_no_payment(probe: Probe, route: str, order: Mapping[str, object]) -
 
 
 def _lists_prices(probe: Probe, gpu_type: str) -> ConformanceResult:
-    name, key = "lists its prices to everybody", f"{gpu_type.lower()}_x1"
+    name, key = "lists its prices to everybody", f"{hypercli_gpu(gpu_type)}_x1"
     try:
         reply = probe.ask("GET", "/instances/pricing")
         prices = strict_json.parse(reply.body) if reply.status == 200 else None

@@ -19,7 +19,7 @@ from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
 from gpuagent.panels.subject import Subject
-from gpuagent.panels.tables import clock_time
+from gpuagent.panels.tables import deadline
 from gpuagent.session import Session
 
 
@@ -153,7 +153,7 @@ def _question(job: Mapping[str, Any]) -> Html:
         el("b", f"Approve {show_usd(amount(job['expectedCost']))} for {job['vendorId']}?"),
         f" {job['jobParams']['maxHours']:g} h of {job['jobParams']['gpuType']}, paid to ",
         el("code", job["quote"]["payTo"]),
-        f". The request ends at {clock_time(until)}.",
+        f". The request ends at {deadline(until)}.",
     )
     return el("div", content, class_="note ask", role="status")
 

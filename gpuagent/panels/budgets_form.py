@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gpuagent.core.months import BudgetShare, MonthBudget, parse_budget, problem, zone_of
+from gpuagent.core.months import BudgetShare, MonthBudget, parse_budget, problem
 from gpuagent.core.policy import Policy
+from gpuagent.core.zones import UTC_NAME, zone_of
 from gpuagent.errors import BadInput
 from gpuagent.panels.kit.fields import Field, button, card, problems, row, text_area, text_input
 from gpuagent.panels.kit.html import el, table
@@ -93,12 +94,12 @@ def _texts(policy: Policy) -> tuple[str, str]:
 
 def _budgets(text: str) -> tuple[MonthBudget, ...]:
     budgets = tuple(parse_budget(line) for line in text.splitlines() if line.strip())
-    if why_not := problem(budgets, "UTC"):
+    if why_not := problem(budgets, UTC_NAME):
         raise BadInput(why_not)
     return budgets
 
 
 def _zone(text: str) -> str:
-    zone = text.strip() or "UTC"
+    zone = text.strip() or UTC_NAME
     zone_of(zone)
     return zone

@@ -7,10 +7,9 @@ from gpuagent.core.money import show_usd
 from gpuagent.core.status import planner_label
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.tables import clock_time, vendor_name
+from gpuagent.render.decision import score_text
 
 TEXT_MAX, OPTION_MAX = 600, 80
-SCORES = ("p", "value")
-"""The parts of a vendor's score that are shown, where it has them."""
 
 
 def explanation(decision: Mapping[str, Any] | None, colours: Mapping[str, str]) -> Html:
@@ -54,7 +53,7 @@ def _action(decision: Mapping[str, Any] | None, chosen: str) -> str:
 
 def _candidate(candidate: Mapping[str, Any], chosen: str, colours: Mapping[str, str]) -> list[object]:
     refusals = "; ".join(filter(None, [candidate["problem"], *candidate["refusals"]]))[:TEXT_MAX]
-    score = [] if refusals and candidate["score"] is None else [el("div", _score(candidate["score"]), class_="num")]
+    score = [] if refusals and candidate["score"] is None else [el("div", score_text(candidate["score"]), class_="num")]
     why_not = [el("div", refusals, class_="faint")] if refusals else []
     return [
         vendor_name(candidate["vendorId"], colours),
@@ -68,20 +67,6 @@ def _candidate(candidate: Mapping[str, Any], chosen: str, colours: Mapping[str, 
 
 def _share(value: object) -> str:
     return f"{value:.0%}" if isinstance(value, int | float) else "unknown"
-
-
-def _score(score: object) -> str:
-    match score:
-        case None:
-            return "none"
-        case Mapping():
-            names = [name for name in SCORES if name in score] or list(score)[:2]
-            return ", ".join(f"{name} {_number(score[name])}" for name in names)
-    return _number(score)
-
-
-def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)[:40]
 
 
 def _by(data: Mapping[str, Any], decision: Mapping[str, Any]) -> str:

@@ -39,6 +39,11 @@ class StoredFile:
     index: int | None = None
 
     @property
+    def label(self) -> str:
+        """Its path, of several jobs below the number of the one that left it."""
+        return self.path if self.index is None else f"{self.index}/{self.path}"
+
+    @property
     def place(self) -> str:
         """Where a copy goes in the run's folder: jobs, tries and kinds apart, for each may have a file of that path."""
         job = "" if self.index is None else f"job-{self.index}/"

@@ -6,6 +6,7 @@ from pathlib import Path
 import ipywidgets as w
 
 from gpuagent.core.rights import Right
+from gpuagent.core.text import counted
 from gpuagent.core.units import show_size
 from gpuagent.panels.file_copies import FOLDER, StoredFile, copy_files, download_link, stored_files
 from gpuagent.panels.kit.fields import button, dropdown, row
@@ -30,7 +31,7 @@ def files_table(run: Document, files: Sequence[StoredFile], colours: Mapping[str
         return el("p", NO_FILES if run.get("workload") else NO_JOB_FILE, class_="faint")
     rows: list[list[object]] = [
         [
-            el("code", file.path),
+            el("code", file.label),
             el("span", show_size(file.bytes), class_="num", title=f"{file.bytes:,} bytes"),
             el("span", f"{file.kind}, deleted since" if file.deleted else file.kind, class_="num"),
             el("span", vendor_name(file.vendor_id, colours), el("span", f" try {file.attempt}", class_="faint num")),
@@ -72,7 +73,7 @@ class FilesForm:
         if files != self._files:
             chosen, self._files = self.file.value, files
             options = {
-                file.place: f"{file.path} ({show_size(file.bytes)}, {file.kind} of try {file.attempt})"
+                file.place: f"{file.label} ({show_size(file.bytes)}, {file.kind} of try {file.attempt})"
                 for file in files[:ROWS_MAX]
             }
             self.file.options = [(text, place) for place, text in options.items()]
@@ -97,7 +98,7 @@ class FilesForm:
 
     def _save(self) -> None:
         store, files, folder = self._session.agent.ports.files, self._files, Path(FOLDER).resolve() / self._run_id
-        self._task.run(f"Copying {len(files)} files", lambda: copy_files(store, files, folder), self._saved)
+        self._task.run(f"Copying {counted(len(files), 'file')}", lambda: copy_files(store, files, folder), self._saved)
 
     def _saved(self, folder: Path) -> None:
         self.message.say(join("Copied, and proven by SHA-256, into ", el("code", str(folder)), "."))

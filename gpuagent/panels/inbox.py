@@ -17,7 +17,7 @@ from gpuagent.panels.kit.fields import button, row
 from gpuagent.panels.kit.html import Html, el, join
 from gpuagent.panels.kit.message import StatusLine, html_widget, styled
 from gpuagent.panels.kit.tasks import ExclusiveTask, Tasks
-from gpuagent.panels.tables import clock_time
+from gpuagent.panels.tables import deadline
 from gpuagent.render.inbox import HEADINGS
 from gpuagent.session import Session
 
@@ -38,7 +38,7 @@ class InboxForm:
         self._task = ExclusiveTask(tasks, self.message, self._draw_buttons, Right.APPROVE)
         self.choices, self.rest = w.VBox([]), html_widget()
         self.approve = button("Approve", self._approve, "success", "Agree to each chosen purchase at its price")
-        self.seen = button("Failed runs are seen", self._see, tip="Take them out of the inbox, for everybody")
+        self.seen = button("Mark failed runs as seen", self._see, tip="Take them out of the inbox, for everybody")
         permitted = [
             control
             for control, right in ((self.approve, Right.APPROVE), (self.seen, Right.CANCEL))
@@ -150,7 +150,7 @@ class InboxForm:
 
 
 def _question(item: InboxItem) -> str:
-    until = clock_time(datetime.fromtimestamp(item.expires_at, UTC))
+    until = deadline(datetime.fromtimestamp(item.expires_at, UTC))
     return f"{item.title}, until {until}, run {item.run_id}"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from gpuagent.core.text import counted
 from gpuagent.core.units import show_duration
 from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput
@@ -106,9 +107,9 @@ class JobForm:
         self._changed()
 
     def _summary(self, workload: Workload) -> str:
-        inputs = f", {len(workload.inputs)} inputs" if workload.inputs else ""
+        inputs = f", {counted(len(workload.inputs), 'input')}" if workload.inputs else ""
         uploaded = f"; uploaded: {', '.join(self.uploaded)}" if self.uploaded else ""
-        jobs = f", {workload.jobs.count} jobs, {workload.jobs.at_once} at once" if workload.jobs else ""
+        jobs = f", {counted(workload.jobs.count, 'job')}, {workload.jobs.at_once} at once" if workload.jobs else ""
         if workload.jobs and workload.jobs.hedge_after:
             jobs += f", hedged when {show_duration(workload.jobs.hedge_after)} late"
         return f"{workload.name}: {workload.hours} h of {workload.resources.gpu}{jobs}{inputs}{uploaded}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gpuagent.core.text import counted
 from gpuagent.core.units import show_duration, show_size
 from gpuagent.panels.metric_chart import resumed_at
 
@@ -63,7 +64,7 @@ def _fetched(job: Mapping[str, Any]) -> str:
     listed = fetching["files"] or (fetching["offer"] or {}).get("files", ())
     stored = {(file["path"], file["sha256"]) for file in job.get("files") or ()}
     count = sum((file["path"], file["sha256"]) in stored for file in listed)
-    return f"{count} of {len(listed)} files are fetched and proven"
+    return f"{count} of {counted(len(listed), 'file')} fetched and proven"
 
 
 def _kept(job: Mapping[str, Any]) -> str:
@@ -72,7 +73,7 @@ def _kept(job: Mapping[str, Any]) -> str:
     if not checkpoint:
         return ""
     files = checkpoint.get("files") or []
-    size = f"{len(files)} file{'s' if len(files) != 1 else ''}, {show_size(sum(file['bytes'] for file in files))}"
+    size = f"{counted(len(files), 'file')}, {show_size(sum(file['bytes'] for file in files))}"
     fraction = checkpoint.get("fraction")
     place = "of unknown progress" if fraction is None else f"at {fraction:.0%}"
     return f"checkpoint {place} is kept: {size}"

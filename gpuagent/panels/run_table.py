@@ -88,7 +88,9 @@ def summary(page: RunPage, number: int) -> str:
         return ""
     first = number * PAGE + 1
     places = f"{first:,} to {first + len(page.runs) - 1:,}"
-    return f"{places} of {page.count_text} runs" if page.count is not None else f"{places}; too many to count in time"
+    if page.count is None:
+        return f"{places}; too many to count in time"
+    return f"{places} of {page.count_text} {'run' if page.count == 1 else 'runs'}"
 
 
 def _fields(vendor_ids: Sequence[str]) -> tuple[FilterField, ...]:

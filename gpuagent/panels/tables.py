@@ -25,8 +25,13 @@ ENDS = {"completed": palette.SUCCESS, "failed": palette.FAILED}
 
 
 def clock_time(at: datetime) -> str:
-    """The time of day in the reader's own zone."""
+    """The time of day in the machine's zone."""
     return at.astimezone().strftime("%H:%M:%S")
+
+
+def deadline(at: datetime) -> str:
+    """A time until which a user may act, in the machine's zone, which it names: on whatever day, read from wherever."""
+    return at.astimezone().strftime("%d %b %Y %H:%M:%S %Z")
 
 
 def vendor_name(vendor_id: str, colours: Mapping[str, str]) -> Html:

@@ -50,7 +50,7 @@ class SpendLimit:
         self.check_stopped(planner)
         if self.amount is not None and self.spent + price > self.amount:
             raise LimitReached(
-                f"asking {planner} on would pass the limit of {show_usd(self.amount)}: {show_usd(self.spent)} are "
+                f"asking {planner} on would exceed the limit of {show_usd(self.amount)}: {show_usd(self.spent)} are "
                 "spent. What was answered is kept: raise --limit to go on from there"
             )
 

@@ -13,7 +13,7 @@ from gpuagent import wiring
 from gpuagent.core.model import Run, Settled
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.run_files import RunFile
-from gpuagent.core.text import clean
+from gpuagent.core.text import clean, counted
 from gpuagent.core.work import FileKind
 from gpuagent.errors import ConfigError
 from gpuagent.wire.download import Download
@@ -89,9 +89,8 @@ def delivery_parts(delivery: Delivery) -> Iterator[RenderableType]:
             "bold",
         )
     if delivery.files:
-        yield Text(
-            f"\n{len(delivery.files)} files came back from {delivery.files[0].vendor_id}, proven by their SHA-256:"
-        )
+        count = counted(len(delivery.files), "file")
+        yield Text(f"\n{count} came back from {delivery.files[0].vendor_id}, proven by SHA-256:")
         table = Table(box=None, pad_edge=False, show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(justify="right", no_wrap=True)

@@ -15,6 +15,7 @@ from gpuagent.core.model import Run, RunStatus
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.pace import Pace
 from gpuagent.core.status import status_text
+from gpuagent.core.text import counted
 from gpuagent.practice import stack
 from gpuagent.practice.delivery import Delivery, delivery_of, delivery_parts, example_job
 from gpuagent.render.as_json import books_json
@@ -133,4 +134,4 @@ def _tell_end(result: DemoResult, tell: Say) -> None:
     tell("")
     tell(books_table(result.books))
     spent = result.before - result.after
-    tell(f"the chain: {len(result.transfers)} transfers, {show_usd(spent)} less in the wallet")
+    tell(f"the chain: {counted(len(result.transfers), 'transfer')}, {show_usd(spent)} less in the wallet")

@@ -12,6 +12,7 @@ from gpuagent.books.audit import Books
 from gpuagent.books.findings import MEANING, Finding, Kind
 from gpuagent.books.sweep import Sweep
 from gpuagent.core.money import show_usd
+from gpuagent.core.text import counted
 from gpuagent.render.run import credit_of, refunded_of
 
 
@@ -44,18 +45,18 @@ def sweep_table(sweep: Sweep, repaired: Sequence[Finding]) -> RenderableType:
     table.add_column(style="bold")
     table.add_column(justify="right")
     table.add_column(style="dim")
-    table.add_row("on chain", show_usd(sweep.moved), f"{_count(sweep.transfers, 'transfer')} out of {_wallets(sweep)}")
+    table.add_row("on chain", show_usd(sweep.moved), f"{counted(sweep.transfers, 'transfer')} out of {_wallets(sweep)}")
     table.add_row("settled", show_usd(sweep.settled), "in all ledgers")
     for protocol, settled in sweep.protocols.items():
         table.add_row(f"  by {protocol}", show_usd(settled))
-    table.add_row("held", show_usd(sweep.held), f"{_count(sweep.in_flight, 'payment')} in flight")
+    table.add_row("held", show_usd(sweep.held), f"{counted(sweep.in_flight, 'payment')} in flight")
     if sweep.incoming:
-        table.add_row("came in", show_usd(sweep.received), f"{_count(sweep.incoming, 'transfer')}, top-ups among them")
+        table.add_row("came in", show_usd(sweep.received), f"{counted(sweep.incoming, 'transfer')}, top-ups among them")
         table.add_row("refunded", show_usd(sweep.refunded), "of it, booked for jobs")
     verdict = Text("every transfer is in a ledger, and every payment on chain", style="green")
     if not sweep.balanced:
         differences = sum(finding.differs for finding in sweep.findings)
-        verdict = Text(f"the ledgers differ from the chain: {_count(differences, 'difference')}", style="bold red")
+        verdict = Text(f"the ledgers differ from the chain: {counted(differences, 'difference')}", style="bold red")
     parts = [*_grouped(repaired, "repaired: ", "green"), *_grouped(sweep.findings, "", "red")]
     return Group(table, *parts, Text(), verdict)
 
@@ -81,9 +82,5 @@ def _line(finding: Finding, marked: bool) -> RenderableType:
     return Padding(Text.assemble((f"{place}\n" if place else "", "dim"), text), (0, 0, 0, 2), expand=False)
 
 
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _wallets(sweep: Sweep) -> str:
-    return sweep.wallets[0] if len(sweep.wallets) == 1 else _count(len(sweep.wallets), "wallet")
+    return sweep.wallets[0] if len(sweep.wallets) == 1 else counted(len(sweep.wallets), "wallet")

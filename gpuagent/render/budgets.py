@@ -11,6 +11,7 @@ from gpuagent.core.months import BudgetShare
 from gpuagent.render.fitting import Fitting
 
 COLUMNS = ("budget", "month", "limit, USD", "settled", "held", "used", "a day", "at month's end")
+NAMES = "budget", "month"
 NONE = "no budgets a month: `gpuagent policy budget set` makes one"
 
 
@@ -41,7 +42,7 @@ def budgets_view(shares: Sequence[BudgetShare], zone: str) -> RenderableType:
         box=None, pad_edge=False, caption=f"months of {zone}; held money counts as used", caption_justify="left"
     )
     for column in COLUMNS:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, justify="left" if column in NAMES else "right", overflow="fold")
     for row in budget_rows(shares):
         table.add_row(*map(escape, row))
     return Fitting(table)

@@ -13,6 +13,9 @@ from gpuagent.core.status import planner_label
 from gpuagent.render.fitting import Fitting
 
 Document = Mapping[str, Any]
+SCORES = {"p": "chance", "value": "value"}
+"""The parts of a candidate's score that are shown where it has them, and what they are called."""
+NUMBERS = "quote", "advertised", "learned"
 
 
 def decision_lines(decisions: Sequence[Document]) -> Iterator[Text]:
@@ -33,7 +36,7 @@ def decision_view(decision: Document) -> Iterator[RenderableType]:
     chosen = (data["decision"] or {}).get("vendorId", "")
     table = Table(box=None, pad_edge=False)
     for column in ("candidate", "quote", "advertised", "learned", "score", "refused because"):
-        table.add_column(column)
+        table.add_column(column, justify="right" if column in NUMBERS else "left")
     for candidate in data["candidates"]:
         amount = candidate["amount"]
         refusals = "; ".join(filter(None, [candidate["problem"], *candidate["refusals"]]))
@@ -42,7 +45,7 @@ def decision_view(decision: Document) -> Iterator[RenderableType]:
             "none" if amount is None else show_usd(int(amount)),
             _share(candidate["reliability"]),
             _share(candidate["learned"]),
-            escape(_score(candidate["score"])),
+            escape(score_text(candidate["score"])),
             escape(refusals),
         )
     yield Fitting(table)
@@ -57,10 +60,12 @@ def _share(value: object) -> str:
     return f"{value:.0%}" if isinstance(value, int | float) else "unknown"
 
 
-def _score(score: object) -> str:
-    if isinstance(score, Mapping):
-        return ", ".join(f"{name} {_number(value)}" for name, value in score.items())
-    return "none" if score is None else _number(score)
+def score_text(score: object) -> str:
+    """What a planner thinks of a candidate: of the rules' figures those that compare, in words."""
+    if not isinstance(score, Mapping):
+        return "none" if score is None else _number(score)
+    labelled = [f"{label} {_number(score[name])}" for name, label in SCORES.items() if name in score]
+    return ", ".join(labelled or [f"{name} {_number(value)}" for name, value in list(score.items())[:2]])
 
 
 def _number(value: object) -> str:

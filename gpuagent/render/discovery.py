@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -11,15 +12,17 @@ from gpuagent.agent.enlist import Proposal
 from gpuagent.core.model import Token
 from gpuagent.core.money import show_usd
 from gpuagent.core.text import clean
+from gpuagent.render.fitting import Fitting
 
 NAME_MAX, WHY_MAX = 40, 240
+NUMBERS = "an order", "payers"
 COLOURS = {"fit": "green", "needs a secret": "yellow", "no": "red"}
 
 
-def matches_table(matches: Matches) -> Table:
+def matches_table(matches: Matches) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for column in ("", "seller", "an order", "payers", "protocol", "paid to", "our jobs", "URL", "why not"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, justify="right" if column in NUMBERS else "left", overflow="fold")
     for match in matches.matches:
         listing = match.listing
         table.add_row(
@@ -33,7 +36,7 @@ def matches_table(matches: Matches) -> Table:
             escape(listing.resource),
             escape(clean("; ".join(match.problems), WHY_MAX)),
         )
-    return table
+    return Fitting(table)
 
 
 def verdict(match: Match) -> str:

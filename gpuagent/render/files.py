@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
 from gpuagent.agent.retention import FileSweep
 from gpuagent.core.run_files import RunFile
+from gpuagent.core.text import counted
+from gpuagent.render.fitting import Fitting
 
 
-def files_table(files: Iterable[RunFile]) -> Table:
+def files_table(files: Iterable[RunFile]) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     table.add_column("path", overflow="fold")
     table.add_column("bytes", justify="right", no_wrap=True)
@@ -21,11 +24,11 @@ def files_table(files: Iterable[RunFile]) -> Table:
         if file.deleted_at is not None:
             collected += f", deleted by retention {datetime.fromtimestamp(file.deleted_at, UTC):%Y-%m-%d}"
         table.add_row(escape(file.place), f"{file.bytes:,}", file.sha256, file.kind, escape(file.vendor_id), collected)
-    return table
+    return Fitting(table)
 
 
 def sweep_text(sweep: FileSweep, *, dry_run: bool) -> str:
     runs = len({file.run_id for file in sweep.files})
-    files = f"{len(sweep.files)} files of {runs} finished runs ({sweep.freed:,} bytes)"
+    files = f"{counted(len(sweep.files), 'file')} of {counted(runs, 'finished run')} ({sweep.freed:,} bytes)"
     rest = f"{sweep.strays:,} bytes of files of no run and {sweep.uploads:,} bytes of unfinished uploads"
     return f"{'would delete' if dry_run else 'deleted'} {files}, {rest}"

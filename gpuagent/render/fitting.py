@@ -13,14 +13,17 @@ HEAD_SHARE = 3
 
 
 class Fitting:
-    """A table that is written as records, a line for each cell, where its columns do not fit the terminal."""
+    """A table that is written as records, a line for each cell, where its columns do not fit the terminal.
 
-    def __init__(self, table: Table) -> None:
-        self.table = table
+    folds: cells may go on below; records are for where not even their words fit.
+    """
+
+    def __init__(self, table: Table, *, folds: bool = False) -> None:
+        self.table, self.folds = table, folds
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        natural = Measurement.get(console, options.update(max_width=UNBOUNDED), self.table).maximum
-        if natural <= options.max_width:
+        width = Measurement.get(console, options.update(max_width=UNBOUNDED), self.table)
+        if (width.minimum if self.folds else width.maximum) <= options.max_width:
             yield self.table
             return
         columns = self.table.columns

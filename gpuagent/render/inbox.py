@@ -35,7 +35,7 @@ def inbox_view(inbox: Inbox) -> RenderableType:
 
 
 def _lines(item: InboxItem) -> list[Text]:
-    until = f", until {_time(item.expires_at)}" if item.expires_at else f", since {_time(item.since)}"
+    until = f", until {_minute(item.expires_at)}" if item.expires_at else f", since {_minute(item.since)}"
     return [Text(f"  {item.title}{until}"), Text(f"    {item.command}", style="dim")]
 
 
@@ -71,6 +71,10 @@ def alert_lines(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
         if not document.get("deliveries"):
             lines.append(Text("    not sent to any channel", style="dim"))
     return Group(*lines) if lines else Text("no alerts yet")
+
+
+def _minute(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _time(at: float) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gpuagent.agent.dry_run import DryRun
 from gpuagent.core.money import amount, show_usd
-from gpuagent.core.policy import LIMITS, Policy
+from gpuagent.core.policy import LIMITS, Halt, Policy
 from gpuagent.core.rules import RULES
 
 
@@ -34,7 +34,8 @@ def policy_view(document: Mapping[str, Any]) -> RenderableType:
     for halt in document["halts"]:
         label = Text("HALTED", style="bold red")
         since = f" at {halt['at']:%Y-%m-%d %H:%M}" if "at" in halt else ""  # an older record has none
-        table.add_row(label, escape(f"{halt['kind']} {halt['name']}, by {halt['by']}{since}: {halt['why']}"))
+        scope = Halt(halt["kind"], halt["name"], halt["by"], halt["why"]).scope
+        table.add_row(label, escape(f"{scope}, by {halt['by']}{since}: {halt['why']}"))
     increases = [Text(f"raised: {increase}", style="yellow") for increase in document["raised"]]
     why = [Text(f"why: {document['why']}", style="dim")] if document["why"] else []
     return Group(head, *why, *increases, table, Text(""))
@@ -44,7 +45,7 @@ def rehearsal_view(rehearsal: DryRun) -> RenderableType:
     """A dry run: every vendor's quote and refusals, the decision, and what would be paid."""
     table = Table(box=None, pad_edge=False)
     for column in ("vendor", "quote", "would be refused because"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column, justify="right" if column == "quote" else "left", overflow="fold")
     for line in rehearsal.lines:
         price = show_usd(line.quote.amount) if line.quote else "none"
         table.add_row(escape(line.vendor.vendor_id), price, escape("; ".join(line.refusals)))

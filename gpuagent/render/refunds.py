@@ -21,7 +21,8 @@ def refunds_view(wallets: Sequence[WalletRefunds], *, every: bool = False) -> Re
     """What came in, by state, and what vendors say. every: with the newest transfers of others than vendors."""
     table = Table(box=None, pad_edge=False)
     for column in ("amount", "state", "vendor", "job", "from", "transaction"):
-        table.add_column(column, overflow="fold", no_wrap=column == "amount")
+        is_amount = column == "amount"
+        table.add_column(column, justify="right" if is_amount else "left", overflow="fold", no_wrap=is_amount)
     for wallet in wallets:
         for refund in wallet.books.booked:
             state = f"booked by {refund.by}" if refund.by else "booked"

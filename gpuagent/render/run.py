@@ -17,8 +17,10 @@ from gpuagent.core.money import amount, show_usd
 from gpuagent.core.networks import transaction_url
 from gpuagent.core.pace import Pace
 from gpuagent.core.status import StatusText, heard_at, status_text
+from gpuagent.core.text import counted
 from gpuagent.core.units import show_duration
 from gpuagent.errors import RunNotOurs
+from gpuagent.render.fitting import Fitting
 from gpuagent.render.narration import narration_lines
 
 Document = Mapping[str, Any]
@@ -52,25 +54,28 @@ def run_view(documents: Documents, status: StatusText = NO_STATUS) -> Renderable
     observations = documents["observations"]
     reasons = [observation for observation in observations if observation["type"] == "agent_reasoning"]
     log = [observation for observation in observations if observation["type"] != "agent_reasoning"]
+    jobs = [Fitting(jobs_table(documents["jobs"], documents["payments"], status), folds=True)]
     return Group(
         _headline(run, status),
         _budget_bar(run),
-        jobs_table(documents["jobs"], documents["payments"], status),
+        *(jobs if documents["jobs"] else []),
         *transfer_links(documents["payments"]),
         *money_back_lines(documents["payments"]),
-        Text("\nWhy", style="bold"),
-        *narration_lines(reasons[-REASONS:]),
-        Text("\nLatest events", style="bold"),
-        *narration_lines(log)[-LOG_LINES:],
+        *_under("Why", narration_lines(reasons[-REASONS:])),
+        *_under("Latest events", narration_lines(log)[-LOG_LINES:]),
         *_archive_lines(run),
     )
+
+
+def _under(heading: str, lines: Sequence[Text]) -> list[Text]:
+    return [Text(f"\n{heading}", style="bold"), *lines] if lines else []
 
 
 def _archive_lines(run: Document) -> list[Text]:
     if not (archive := run.get("archive")):
         return []
-    count = archive["observations"]
-    return [Text(f"{count} observations are archived: gpuagent run restore {run['_id']}", style="dim")]
+    count = counted(archive["observations"], "observation")
+    return [Text(f"{count} archived: gpuagent run restore {run['_id']}", style="dim")]
 
 
 def _headline(run: Document, status: StatusText) -> Text:
@@ -123,8 +128,14 @@ def jobs_table(jobs: Iterable[Document], payments: Iterable[Document], status: S
     protocols = {protocol_of(job) for job in jobs} - {OWN_PROTOCOL, ""}  # ours goes without saying
     names = ("job", "vendor", *(["protocol"] if protocols else []), "status", "progress", "hours", "price", "transfer")
     for column in names:
-        is_short = column in ("vendor", "hours", "price")
-        table.add_column(column, style="bold" if column == "vendor" else "", no_wrap=is_short)
+        is_number = column in ("progress", "hours", "price")
+        is_vendor = column == "vendor"
+        table.add_column(
+            column,
+            style="bold" if is_vendor else "",
+            justify="right" if is_number else "left",
+            no_wrap=is_number or is_vendor,
+        )
     for job in jobs:
         table.add_row(
             *([index_label(job)] if several else []),
@@ -192,11 +203,12 @@ def credit_of(payment: Document) -> int:
     return outstanding(amount(payment["credit"]), refunded_of(payment))
 
 
-def runs_table(runs: Iterable[Document]) -> Table:
-    """A line per run, in 80 columns too: only the goal is cut."""
+def runs_table(runs: Iterable[Document]) -> RenderableType:
+    """A line per run, in 80 columns too: only the goal is cut. Records in a narrower terminal."""
     table = Table(box=None, pad_edge=False)
-    for column in ("run", "phase", "started", "left, USD"):
+    for column in ("run", "phase", "started"):
         table.add_column(column, no_wrap=True)
+    table.add_column("left, USD", justify="right", no_wrap=True)
     table.add_column("goal")
     for run in runs:
         started: datetime = run["createdAt"]
@@ -205,8 +217,8 @@ def runs_table(runs: Iterable[Document]) -> Table:
         table.add_row(
             str(run["_id"]),
             run["phase"],
-            started.strftime("%y-%m-%d %H:%M"),
+            started.strftime("%Y-%m-%d %H:%M"),
             f"{remaining} of {budget}",
             Text(run["goal"], no_wrap=True, overflow="ellipsis"),
         )
-    return table
+    return Fitting(table, folds=True)

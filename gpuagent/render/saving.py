@@ -8,6 +8,7 @@ from gpuagent.core.content import proven
 from gpuagent.core.paths import path_problem, twins
 from gpuagent.core.ports.files import FileStore
 from gpuagent.errors import BadInput
+from gpuagent.render.drafts import draft
 
 
 class Content(Protocol):
@@ -25,16 +26,12 @@ File = TypeVar("File", bound=Content)
 
 def save(place: Path, file: Content, store: FileStore) -> Path:
     """Writes the file beside its place, and renames it once all of it is right. Raises BadInput, FileAltered."""
-    draft = place.with_name(f".{place.name}.part")
+    if place.exists() and not (place.is_file() or place.is_symlink()):
+        raise BadInput(f"{place} cannot be written: it is a folder, a pipe or a device")
     try:
-        draft.unlink(missing_ok=True)
-        try:
-            with draft.open("xb") as content:  # a new file, never one that a link names
-                for part in proven(store.read(file.sha256), file.bytes, file.sha256):
-                    content.write(part)
-            draft.replace(place)
-        finally:
-            draft.unlink(missing_ok=True)
+        with draft(place) as content:
+            for part in proven(store.read(file.sha256), file.bytes, file.sha256):
+                content.write(part)
     except OSError as error:
         raise BadInput(f"{place} cannot be written: {error.strerror}") from error
     return place

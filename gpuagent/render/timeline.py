@@ -10,12 +10,13 @@ from rich.text import Text
 
 from gpuagent.core.timeline import ENTRIES, EntryKind, TimelineEntry, TimelineRecord
 from gpuagent.render.decision import decision_view
+from gpuagent.render.fitting import Fitting
 from gpuagent.render.json_value import json_value
 
 COLOURS = {EntryKind.DECISION: "yellow", EntryKind.PAYMENT: "magenta", EntryKind.PROBLEM: "red", EntryKind.JOB: "green"}
 
 
-def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
+def timeline_table(entries: Iterable[TimelineEntry]) -> RenderableType:
     """A line per entry; in 80 columns its text goes on below."""
     table = Table(box=None, pad_edge=False)
     for column in ("entry", "at", "kind"):
@@ -25,7 +26,7 @@ def timeline_table(entries: Iterable[TimelineEntry]) -> Table:
         number = f" {entry.number}" if entry.number else ""
         kind = Text(f"{entry.kind.value}{number}", style=COLOURS.get(entry.kind, ""))
         table.add_row(entry.id, f"{entry.at:%H:%M:%S}", kind, Text(" ".join(entry.text.split())))
-    return table
+    return Fitting(table, folds=True)
 
 
 def record_view(record: TimelineRecord) -> Iterator[RenderableType]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -11,15 +12,22 @@ from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.policy import Halt
 from gpuagent.doctor.probe import ConformanceResult
+from gpuagent.render.fitting import Fitting
 
 COLUMNS = "vendor", "per hour", "reliability", "GPUs", "protocol", "endpoint", "network", "paid to", "buys", "trusted"
+NUMBERS = "per hour", "reliability"
 
 
-def vendors_table(vendors: Iterable[Vendor], halts: Mapping[str, Halt]) -> Table:
+def vendors_table(vendors: Iterable[Vendor], halts: Mapping[str, Halt]) -> RenderableType:
     """halts: of vendors, by their ids."""
     table = Table(box=None, pad_edge=False)
     for column in COLUMNS:
-        table.add_column(column, overflow="fold", min_width=12 if column == "vendor" else None)
+        table.add_column(
+            column,
+            justify="right" if column in NUMBERS else "left",
+            overflow="fold",
+            min_width=12 if column == "vendor" else None,
+        )
     for vendor in vendors:
         table.add_row(
             escape(vendor.vendor_id),
@@ -33,7 +41,7 @@ def vendors_table(vendors: Iterable[Vendor], halts: Mapping[str, Halt]) -> Table
             Text("halted", style="bold red") if vendor.vendor_id in halts else "yes" if vendor.enabled else "no",
             "yes" if vendor.trusted else "no",
         )
-    return table
+    return Fitting(table)
 
 
 def halt_lines(halts: Iterable[Halt]) -> list[Text]:
@@ -52,11 +60,11 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def findings_table(findings: Iterable[ConformanceResult]) -> Table:
+def findings_table(findings: Iterable[ConformanceResult]) -> RenderableType:
     table = Table(box=None, pad_edge=False)
     for column in ("", "a vendor", "this one"):
         table.add_column(column)
     for finding in findings:
         mark = Text("ok", style="green") if finding.passed else Text("wrong", style="bold red")
         table.add_row(mark, escape(finding.check), escape(finding.detail))
-    return table
+    return Fitting(table, folds=True)

@@ -12,6 +12,7 @@ from gpuagent.core.model import Ledger, Run, RunStatus, Settled
 from gpuagent.core.money import show_usd
 from gpuagent.core.run_state import phase
 from gpuagent.core.steps import is_over
+from gpuagent.core.text import counted
 from gpuagent.core.work import Failed
 from gpuagent.errors import BadInput, ChainMismatch, RunFailed
 from gpuagent.render.as_json import books_json
@@ -68,7 +69,7 @@ class Result:
         text = f"{show_usd(self.ledger.settled)} paid"
         if failed:
             lost = show_usd(sum(job.quote.amount for job in failed))
-            text += f", of it {lost} for {len(failed)} job{'s' if len(failed) > 1 else ''} that failed"
+            text += f", of it {lost} for {counted(len(failed), 'job')} that failed"
         return text
 
     def as_json(self) -> dict[str, Any]:
@@ -109,7 +110,7 @@ class Result:
             ("run", self.run.run_id),
             ("reason", self.run.reason or self.trouble),
             ("ticks", str(self.ticks)),
-            ("settled", f"{show_usd(self.ledger.settled)} in {len(self.payments)} payments"),
+            ("settled", f"{show_usd(self.ledger.settled)} in {counted(len(self.payments), 'payment')}"),
             ("costs", self.costs),
             ("held", show_usd(self.ledger.held)),
             ("available", f"{show_usd(self.ledger.available)} of {show_usd(self.run.budget)}"),

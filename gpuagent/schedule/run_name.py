@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from gpuagent.agent.start import Order, start
 from gpuagent.core.gpus import is_same
@@ -71,14 +70,6 @@ def load_or_start(order: Order, text: str, ports: Ports) -> Run:
             run = ports.store.load(run_id)
     _check_order(order, run, text)
     return run
-
-
-def zone_of(text: str) -> tzinfo:
-    """The time zone with this name, such as Europe/Berlin; UTC for "". Raises BadInput."""
-    try:
-        return ZoneInfo(text) if text not in ("", "UTC") else UTC
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(f"no time zone {text[:80]!r}: write UTC, or a name such as Europe/Berlin") from None
 
 
 def run_name(name: str, period: str, now: float, runs: Iterable[Mapping[str, Any]], zone: tzinfo = UTC) -> str:

@@ -15,6 +15,8 @@ from gpuagent.wire.job_file import read_job_file
 from gpuagent.wire.yaml_text import parse_yaml
 
 Task = Mapping[str, Any]
+NO_GPU = "CPU"
+"""What a task that names no GPU asks for, as it runs without one there too."""
 
 
 def import_job(body: bytes, name: str) -> str:
@@ -82,12 +84,11 @@ def _skypilot(task: dict[str, Any]) -> _Fields:
         fields.refuse("num_nodes", f"{nodes} nodes: a job runs on one")
     if fields.take("workdir"):
         fields.refuse("workdir", "a folder is not sent: name each file that the job reads under inputs")
-    accelerators = resources.take("accelerators", "A100:1")
+    accelerators = resources.take("accelerators", resources.take("gpus", NO_GPU))
     if isinstance(accelerators, dict) and len(accelerators) == 1:
         accelerators = next(f"{gpu}:{count}" for gpu, count in accelerators.items())
     if not isinstance(accelerators, str):
         resources.refuse("accelerators", "a choice of several: name one")
-        accelerators = "A100:1"
     image = str(resources.take("image_id")).removeprefix("docker:")
     disk = resources.take("disk_size", None)
     fields.job = {
@@ -100,7 +101,7 @@ def _skypilot(task: dict[str, Any]) -> _Fields:
         "resources": {
             "gpu": accelerators,
             **_number(resources, "cpus", "cpu", lambda count: int(count)),
-            **_number(resources, "memory", "memory", lambda size: f"{size}GB"),
+            **_number(resources, "memory", "memory", lambda size: size if size[-1:].isalpha() else f"{size}GB"),
             **({} if disk is None else {"disk": f"{disk}GB" if isinstance(disk, int) else disk}),
         },
         "inputs": list(_mounts(fields)),
@@ -117,12 +118,6 @@ def _dstack(task: dict[str, Any]) -> _Fields:
     commands = fields.take("commands", [])
     python = fields.take("python")
     duration = fields.take("max_duration")
-    gpu = resources.take("gpu", "A100:1")
-    if isinstance(gpu, dict):
-        gpu = f"{gpu.get('name', '')}:{gpu.get('count', 1)}" if set(gpu) <= {"name", "count"} else None
-    if not isinstance(gpu, str) or not gpu[:1].isalpha():
-        resources.refuse("gpu", "name one type of GPU, such as A100:1")
-        gpu = "A100:1"
     disk = resources.take("disk", None)
     disk = disk.get("size") if isinstance(disk, dict) and set(disk) == {"size"} else disk
     fields.job = {
@@ -131,7 +126,7 @@ def _dstack(task: dict[str, Any]) -> _Fields:
         "command": " &&\n".join(map(str, commands)) if isinstance(commands, list) else commands,
         **_dstack_environment(fields),
         "resources": {
-            "gpu": gpu,
+            **_dstack_gpu(resources),
             **_number(resources, "cpu", "cpu", lambda count: int(count)),
             **_number(resources, "memory", "memory", str),
             **({} if disk is None else _least("disk", str(disk))),
@@ -140,6 +135,20 @@ def _dstack(task: dict[str, Any]) -> _Fields:
         "inputs": [{"path": path, "file": f"./{path}"} for path in _files(fields)],
     }
     return fields.finish(resources)
+
+
+def _dstack_gpu(resources: _Fields) -> dict[str, object]:
+    """The type with its number, and its memory: dstack writes A100:80GB:2, or an object of the three."""
+    gpu = resources.take("gpu", NO_GPU)
+    if isinstance(gpu, dict) and set(gpu) <= {"name", "memory", "count"}:
+        gpu = ":".join(str(gpu[field]) for field in ("name", "memory", "count") if field in gpu)
+    if not isinstance(gpu, str) or not gpu[:1].isalpha() or "," in gpu:
+        resources.refuse("gpu", "name one type of GPU, such as A100:1")
+        return {}
+    name, *sizes = gpu.split(":")
+    memory = next((size for size in sizes if size.rstrip(".")[-1:].isalpha()), "")
+    counts = [size for size in sizes if size != memory]
+    return {"gpu": ":".join([name, *counts]), **(_least("gpu_memory", memory) if memory else {})}
 
 
 def _name(text: Any) -> str:

@@ -4,8 +4,6 @@ Nothing about money is guessed: an entry of another type is left out, and anothe
 offer. What is to be repeated to the seller (`resource`, `extensions`) is kept as inert data, and only so much of it.
 """
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,6 +17,7 @@ from gpuagent.core.model import Challenge, Echo, Terms
 from gpuagent.core.networks import V1_NETWORKS
 from gpuagent.errors import OfferInvalid
 from gpuagent.wire import strict_json
+from gpuagent.wire.header_json import header_json
 from gpuagent.wire.x402 import HEADER_MAX, PAYMENT_IDENTIFIER
 
 ACCEPTS_MAX = 32
@@ -51,8 +50,8 @@ def decode_challenge(header: str) -> Challenge:
     if len(header) > HEADER_MAX:
         raise OfferInvalid(f"the 402 offer is larger than {HEADER_MAX} bytes")
     try:
-        content = base64.b64decode(header, validate=True)
-    except (binascii.Error, ValueError) as error:
+        content = header_json(header)
+    except ValueError as error:  # binascii.Error is one
         raise OfferInvalid(f"the 402 offer is not base64 of JSON: {type(error).__name__}") from error
     return _challenge(_parsed(content, "base64 of JSON"), 2)
 
@@ -117,15 +116,22 @@ def _terms_v1(entry: object) -> Terms | None:
 
 
 def _wants_identifier(extensions: object) -> bool:
+    if "id" in _identifier_info(extensions):
+        raise OfferInvalid("the 402 offer fills in the payment identifier, which is ours to choose")
+    return isinstance(extensions, dict) and extensions.get(PAYMENT_IDENTIFIER) is not None
+
+
+def _identifier_info(extensions: object) -> dict[str, Any]:
     declared = extensions.get(PAYMENT_IDENTIFIER) if isinstance(extensions, dict) else None
     info = declared.get("info") if isinstance(declared, dict) else None
-    if isinstance(info, dict) and "id" in info:
-        raise OfferInvalid("the 402 offer fills in the payment identifier, which is ours to choose")
-    return declared is not None
+    return info if isinstance(info, dict) else {}
 
 
 def _echo(data: Mapping[str, Any]) -> Echo:
-    """The resource, and the inert extensions, as far as they fit."""
+    """The resource, and the inert extensions, as far as they fit; and that the seller takes no payment without an id.
+
+    A seller refuses an extension that comes back without all that it said in it.
+    """
     room, resource, extensions = ECHO_MAX, data.get("resource"), data.get("extensions")
     if not isinstance(resource, dict) or not _is_resource(resource) or (size := _size(resource)) > room:
         resource, size = {}, 0
@@ -134,6 +140,8 @@ def _echo(data: Mapping[str, Any]) -> Echo:
     for name, value in extensions.items() if isinstance(extensions, dict) else ():
         if name in INERT and (size := _size({name: value})) <= room:
             inert[name], room = _plain(value), room - size
+    if _identifier_info(extensions).get("required") is True:
+        inert[PAYMENT_IDENTIFIER] = {"info": {"required": True}}
     return Echo(2, resource=_plain(resource), extensions=inert)
 
 

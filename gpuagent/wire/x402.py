@@ -5,8 +5,6 @@ used: they choose nonces, deadlines and payees by themselves. Specification: htt
 https://eips.ethereum.org/EIPS/eip-3009.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +22,7 @@ from x402.schemas.v1 import PaymentPayloadV1
 from gpuagent.core.model import Authorization, Receipt, Terms, Token
 from gpuagent.core.text import clean
 from gpuagent.wire import strict_json
+from gpuagent.wire.header_json import header_json
 from gpuagent.wire.recursion import bound_recursion
 
 bound_recursion()
@@ -83,8 +82,8 @@ def _header_object(header: str, limit: int = HEADER_MAX) -> dict[str, Any]:
     if len(header) > limit:
         return {}
     try:
-        data = strict_json.parse(base64.b64decode(header, validate=True))
-    except (binascii.Error, ValueError):
+        data = strict_json.parse(header_json(header))
+    except ValueError:  # binascii.Error is one
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -112,7 +111,7 @@ def encode_payment(authorization: Authorization, signature: str, terms: Terms, i
         )
     extensions = {name: value for name, value in echo.extensions.items() if name != PAYMENT_IDENTIFIER}
     if identifier:
-        info = {"required": False, "id": identifier}
+        info = {"required": PAYMENT_IDENTIFIER in echo.extensions, "id": identifier}
         extensions[PAYMENT_IDENTIFIER] = {"info": info, "schema": IDENTIFIER_SCHEMA}
     payload = PaymentPayload(
         payload=signed,

@@ -24,6 +24,9 @@ VCPU_HOUR, RAM_MB_HOUR, DISK_GB_HOUR, DISK_GB = 5_000, 2, 100, 10
 """Prices in atomic units an hour."""
 TIMEOUT_S = 300
 IMAGE = "ubuntu-24.04"
+STDERR = "stderr.txt"
+KNOWN_HOST = "Warning: Permanently added '172.16.0.2' (ED25519) to the list of known hosts.\n"
+"""What ssh writes to stderr, which stands behind the whole of stdout."""
 MPP = 'Payment id="{id}", realm="openvps", method="tempo", intent="charge", amount="{amount}"'
 CELO = {
     "scheme": "exact",
@@ -35,6 +38,7 @@ CELO = {
 }
 MODES = {
     **SHARED_MODES,
+    "unreachable": "gets no connection to the machine: the job fails with exit code 1, as a program may",
     "provision_failed": "settles, and then gets no machine: 500, and the money is gone",
     "foreign_poll": "names a poll URL on another host",
     "foreign_token": "answers a paid order with the id of another job",
@@ -135,19 +139,31 @@ class OpenVps(Stub[VpsJob]):
         job = VpsJob(self.new_id(), body.command, payer, self.clock.now(), "pending", timeout=seconds)
         with self.lock:
             self.jobs[job.job_id] = job
-            others = [other.job_id for other in self.jobs.values() if other is not job]
         if self.has("provision_failed"):
             job.state, job.exit_code, job.output = "failed", 1, "VM provisioning failed: no capacity"
             job.ended_at = self.clock.now()
             answer = {"error": "provision_failed", "message": "Failed to provision VM for job. Please try again."}
             return JSONResponse(answer, 500, receipt)
-        task = Task(job.job_id, body.command, seconds, setup=body.setup or "", files=_relative(body.files or {}))
+        if self.has("unreachable"):
+            job.state, job.exit_code, job.output = "failed", 1, "SSH not available after 30 seconds"
+            job.ended_at = self.clock.now()
+            return self._sold(job, receipt)
+        task = Task(
+            *(job.job_id, f"exec 2>{STDERR}\n{body.command}", seconds, body.setup or ""),
+            outputs=(STDERR,),
+            files=_relative(body.files or {}),
+        )
         self.bench.start(task, lambda: self._begin(job), lambda state: self._end(job, state))
+        return self._sold(job, receipt)
+
+    def _sold(self, job: VpsJob, receipt: dict[str, str]) -> Response:
+        with self.lock:
+            others = [other.job_id for other in self.jobs.values() if other is not job]
         shown = others[0] if self.has("foreign_token") and others else job.job_id
         host = "https://elsewhere.example" if self.has("foreign_poll") else ""
-        ends = _iso(job.created_at + seconds)
+        ends = _iso(job.created_at + job.timeout)
         poll = f"{host}/v1/jobs/{shown}"
-        sold = {"job_id": shown, "status": "running", "poll_url": poll, "timeout": seconds, "expires_at": ends}
+        sold = {"job_id": shown, "status": "running", "poll_url": poll, "timeout": job.timeout, "expires_at": ends}
         return JSONResponse(sold, 201, receipt)
 
     def _begin(self, job: VpsJob) -> bool:
@@ -156,7 +172,7 @@ class OpenVps(Stub[VpsJob]):
         return True
 
     def _end(self, job: VpsJob, state: JobState) -> None:
-        output = self.bench.output(job.job_id)
+        output = self.bench.output(job.job_id) + KNOWN_HOST + self.bench.file(job.job_id, STDERR)
         with self.lock:
             job.ended_at = self.clock.now()
             if state.reason == TIME_UP:

@@ -21,11 +21,14 @@ from mock_vendor.stubs.till import (
     Till,
     Unknown,
     read_payment,
+    rpc,
 )
 
 V1_NAMES = {"eip155:8453": "base", "eip155:84532": "base-sepolia", "eip155:31337": "local"}
 """Version 1 names chains, and the practice chain is named here. One without a name stays as in version 2."""
 V1_HEADER, V2_HEADER = "x-payment", "payment-signature"
+BLOCK_S = 2
+"""By how much the clock of a seller on a public chain is ahead of its newest block, which buyers date by."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Sale:
     """What is on offer. amount: atomic units. timeout_s: how long the authorization is to live.
 
     extra: facts beside the token's name and version. decoys: further `accepts`, in the terms of version 2; those in
-    `before` come before ours. extensions: of the 402, in version 2.
+    `before` come before ours. extensions: of the 402, in version 2. outlives: whether an authorization is to live for
+    all of timeout_s from when it comes.
     """
 
     amount: int
@@ -44,6 +48,7 @@ class Sale:
     before: tuple[Mapping[str, Any], ...] = ()
     after: tuple[Mapping[str, Any], ...] = ()
     extensions: Mapping[str, Any] = field(default_factory=dict)
+    outlives: bool = False
 
 
 class PaymentRefused(Exception):
@@ -106,6 +111,8 @@ class PaymentDesk:
             raise PaymentRefused(f"verification_error: {error}") from None
         if objection:
             raise PaymentRefused(objection)
+        if sale.outlives and payment.authorization.valid_before < self._now() + sale.timeout_s:
+            raise PaymentRefused("invalid_exact_evm_payload_authorization_valid_before")
         with self._lock:
             if payment.authorization.nonce in self._reserved or isinstance(verdict, Paid | Dead):
                 raise PaymentRefused("payment_reused")
@@ -119,6 +126,11 @@ class PaymentDesk:
 
     def settle(self, taken: TakenPayment) -> Paid | Dead | Unknown:
         return self._till.settle(taken.payment, taken.offer, first=True)
+
+    def _now(self) -> int:
+        """The seller's time, in seconds of the chain's clock."""
+        block = rpc(self._market.rpc_url, "eth_getBlockByNumber", "latest", False)
+        return int(block["timestamp"], 16) + BLOCK_S
 
     def forget(self) -> None:
         """As a restart does to what is in memory alone."""

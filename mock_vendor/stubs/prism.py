@@ -1,7 +1,7 @@
 """Prism's one-shot compute: one shell command at one price, and the payment is taken once the work has succeeded.
 
 Read in github.com/prismnetwork-tech/prism at 2d925f644d10ed2c5a50c03b184654db2c03e076: x402/server.mjs, codec.mjs,
-schemas.mjs. Jobs are in memory alone, for an hour after their end.
+exact-evm.mjs, schemas.mjs. Jobs are in memory alone, for an hour after their end.
 """
 
 import json
@@ -20,7 +20,9 @@ from seller.runners import JobState
 
 PRICE = 300_000
 DURATION_S, SPARE_S = 900, 120
-"""The lease, and how much longer than that an authorization is to live."""
+"""The lease, and how much longer than that an authorization is to live, from when it comes."""
+SENDING_S = 120
+"""What a buyer's record allows it to live beyond that, for its way."""
 KEPT_S = 3600
 BODY_MAX = 16 * 1024
 RETRY_AFTER_S = 30
@@ -70,7 +72,7 @@ class Prism(Stub[PrismJob]):
     RECORD: ClassVar = {
         "protocol": "prism",
         "settles": "after",
-        "maxAuthorizationSeconds": DURATION_S + SPARE_S,
+        "maxAuthorizationSeconds": DURATION_S + SPARE_S + SENDING_S,
         "basePricePerHour": "0.30",
         "reliabilityScore": 0.9,
         "supportedGpuTypes": ["A100", "L40S"],
@@ -165,6 +167,7 @@ class Prism(Stub[PrismJob]):
             extra={"assetTransferMethod": "eip3009"},
             before=(ROBINHOOD,),
             extensions=self.extensions(BAZAAR),
+            outlives=True,
         )
 
     def _begin(self, job: PrismJob) -> bool:

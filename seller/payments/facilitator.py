@@ -1,7 +1,7 @@
 """Our own facilitator: the SDK's, whose way to the chain is a lean client of the node."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eth_abi.abi import decode
@@ -18,6 +18,7 @@ from x402.schemas import PaymentRequirements
 
 from seller.locks import Lock, ThreadLock
 from seller.payments.node import Call, Node, NodeError
+from seller.payments.numbering import SENDING_NUMBERS, next_number
 from seller.payments.payment import Payment
 
 Abi = list[dict[str, Any]]
@@ -34,13 +35,20 @@ class Signer(FacilitatorWeb3Signer):
     """Sends one transaction at a time, and survives one that could not be sent. Its methods raise NodeAway, NodeError.
 
     What is rare is the SDK's own, over web3.py: a contract's signature of typed data. sending: the turn to send, of all
-    who do with this key, and the number of the account's next transaction; of this process by default.
+    who do with this key, and what numbering.py keeps; of this process by default. monotonic: its clock, in seconds.
     """
 
-    def __init__(self, node: Node, chain_id: int, private_key: str, sending: Lock | None = None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        chain_id: int,
+        private_key: str,
+        sending: Lock | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__(private_key, node.url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
         self._node, self._chain_id = node, chain_id
-        self._sending = sending or ThreadLock(1)
+        self._monotonic, self._sending = monotonic, sending or ThreadLock(SENDING_NUMBERS)
 
     def transfer(self, payment: Payment, offer: PaymentRequirements) -> Call | None:
         """The call that would settle an ordinary payment, one by an account without code; None for others."""
@@ -67,6 +75,11 @@ class Signer(FacilitatorWeb3Signer):
     def terms(self) -> list[Call]:
         """What is asked before a transaction is sent."""
         return [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
+
+    def renumber(self) -> None:
+        """Takes the next transaction's number from the chain, which has taken one back."""
+        with self._sending.hold() as following:
+            following[0] = 0
 
     def get_code(self, address: str) -> bytes:
         (code,) = self._node.many([_code(address)])
@@ -105,12 +118,13 @@ class Signer(FacilitatorWeb3Signer):
 
     def _send(self, to: str, data: str) -> str:
         """Signs for the chain that is sold on, whatever the node says it is, and sends. Returns the transaction."""
-        (count, price), fresh_until = self._node.many(self.terms()), time.monotonic() + FRESH_S
+        (count, price), fresh_until = self._node.many(self.terms()), self._monotonic() + FRESH_S
         with self._sending.hold() as following:
-            if not following[0] or time.monotonic() > fresh_until:
+            if not following[0] or self._monotonic() > fresh_until:
                 count, price = self._node.many(self.terms())
-            nonce = max(int(count, 16), following[0])
-            terms = {"nonce": nonce, "gasPrice": int(price, 16), "gas": self._gas_limit, "chainId": self._chain_id}
+            nonce, replaces = next_number(following, int(count, 16), self._monotonic())
+            gas_price = int(price, 16) * 9 // 8 + 1 if replaces else int(price, 16)  # nodes take no other for less
+            terms = {"nonce": nonce, "gasPrice": gas_price, "gas": self._gas_limit, "chainId": self._chain_id}
             signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})
             tx = str(signed.hash.to_0x_hex())
             # Counted once the node has it. One that is refused, or that a kill kept from the node, was not used: every

@@ -14,9 +14,12 @@ WINDOW_BLOCKS = 9_000
 """Providers refuse to search more than some 10,000 blocks for logs at once."""
 VALID_MAX_S = 3600
 """How long an authorization may be valid that is taken: x402 says minutes. So far back its use is searched for."""
+UNSEEN_MAX_S = 3600
+"""How long past its end the log of an authorization's use is waited for: an index of logs lags by seconds."""
 AUTHORIZATION_STATE = keccak(text="authorizationState(address,bytes32)")[:4].hex()
 """Of EIP-3009, all of it that is read."""
 USED = "0x" + keccak(text="AuthorizationUsed(address,bytes32)").hex()
+CANCELED = "0x" + keccak(text="AuthorizationCanceled(address,bytes32)").hex()
 TRANSFER = "0x" + keccak(text="Transfer(address,address,uint256)").hex()
 WORD = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
 NEWEST = Call("eth_getBlockByNumber", ("latest", False))
@@ -77,30 +80,36 @@ class Ledger:
         time, number = _time(block), str(block["number"])
         (used,) = self._node.many([self._state(authorization, number)])
         if _is_true(used):
-            return self._what_used_it(authorization, int(number, 16))
+            return self._what_used_it(authorization, int(number, 16), time)
         return Dead("authorization expired") if time >= authorization.valid_before else Open()
 
     def _state(self, authorization: Authorization, block: str) -> Call:
         data = f"0x{AUTHORIZATION_STATE}{_word(authorization.payer)}{authorization.nonce.removeprefix('0x')}"
         return Call("eth_call", ({"to": self._asset, "data": data}, block))
 
-    def _what_used_it(self, authorization: Authorization, head: int) -> Paid | Dead:
-        """Searched back to when the authorization can have come: a seller may have been down for days since."""
-        last = head
+    def _what_used_it(self, authorization: Authorization, head: int, time: int) -> Paid | Dead:
+        """Searched back to when the authorization can have come: a seller may have been down for days since.
+
+        Where the state says used and no log says by what, the node's logs lag: that is no verdict, and NodeError.
+        """
+        last, is_seen = head, False
         while True:
             first = max(0, last - WINDOW_BLOCKS)
             search = {
                 "address": self._asset,
                 "fromBlock": hex(first),
                 "toBlock": hex(last),
-                "topics": _use(authorization),
+                "topics": [[USED, CANCELED], *_use(authorization)[1:]],
             }
             for log in self._node.call("eth_getLogs", search):
+                is_seen = True
                 tx = str(log["transactionHash"])
-                if self._pays(self._receipt(tx), authorization):
+                if _topics(log)[0] == USED and self._pays(self._receipt(tx), authorization):
                     return Paid(tx)
             if not first or self._time_of(first) < authorization.valid_before - VALID_MAX_S:
-                return Dead("authorization canceled, or used for something else")
+                if is_seen or time > authorization.valid_before + UNSEEN_MAX_S:
+                    return Dead("authorization canceled, or used for something else")
+                raise NodeError("an authorization is used, and the node has no log of it")
             last = first - 1
 
     def _time_of(self, number: int) -> int:

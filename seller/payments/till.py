@@ -166,10 +166,16 @@ class Till:
         uncertain = not first or was_sent or reason in UNCERTAIN or self._hosted
         return Unknown(reason) if uncertain else Dead(reason)
 
-    def look_up(self, payment: Payment) -> Paid | Dead | Open | Unknown:
-        """The chain's verdict; nothing is settled."""
+    def settle_again(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
+        """Settle what the chain has taken back, and with it the transaction's number: all others wait for that one."""
+        if self._signer:
+            self._signer.renumber()
+        return self.settle(payment, offer, first=False)
+
+    def look_up(self, payment: Payment, tx: str = "") -> Paid | Dead | Open | Unknown:
+        """The chain's verdict; nothing is settled. tx: the transaction that is said to have paid."""
         try:
-            return self._ledger.look_up(payment.authorization)
+            return self._ledger.look_up(payment.authorization, tx)
         except (OSError, NodeError):
             return Unknown(CHAIN_AWAY)
 

@@ -10,7 +10,7 @@ import os
 import select
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,19 @@ SECRETS_LOST = "the seller was killed before it had handed over the values of it
 
 
 class Supervision:
-    """One job, from its preparation to its end. order: as order.json has it. lifeline: once closed, it ends."""
+    """One job, from its preparation to its end. order: as order.json has it. lifeline: once closed, it ends.
 
-    def __init__(self, folder: JobFolder, order: Mapping[str, Any], lifeline: int | None) -> None:
-        self._folder, self._order, self._lifeline = folder, order, lifeline
+    clock: of paid time, in seconds; one that is never set, since a buyer has paid for hours and not until an hour.
+    """
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        order: Mapping[str, Any],
+        lifeline: int | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._folder, self._order, self._lifeline, self._clock = folder, order, lifeline, clock
         self._limits = Limits(**order.get("limits", {}))
         self._keeper = CheckpointKeeper(folder, order["checkpoint"], self._limits.disk)
         self._next_look = 0.0
@@ -53,7 +62,7 @@ class Supervision:
         isolation = open_isolation(self._folder, self._order, self._limits)
         if reason := isolation.prepare(self._wish):
             return None, reason
-        deadline = time.time() + self._order["durationS"]
+        deadline = self._clock() + self._order["durationS"]
         if self._order["setup"]:
             exit_code, reason = self._watch(isolation.launch(self._order["setup"], secrets), deadline)
             if reason or exit_code:
@@ -94,7 +103,7 @@ class Supervision:
 
     def _bound(self, program: Program, deadline: float) -> str:
         """Which bound the job has reached, in words."""
-        if time.time() >= deadline:
+        if self._clock() >= deadline:
             return "the paid time has ended"
         if self._folder.log.stat().st_size > LOG_BYTES:
             return f"it wrote more than {LOG_BYTES // MEGABYTE} MB of log"

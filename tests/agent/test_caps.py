@@ -100,7 +100,7 @@ def test_a_tag_counts_over_all_its_runs_and_no_day_lifts_it(world: World, safety
     untagged = world.finish(world.start(tags=("beta",)))
     assert (paid(first), second.jobs, paid(untagged)) == (["gpu_vendor_1"], (), ["gpu_vendor_1"])
     (reasoning,) = world.observations(second, "agent_reasoning")
-    assert "would pass the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in reasoning["content"]
+    assert "would exceed the cap of 1.40 USD (tag alpha), of which 1.40 USD are used" in reasoning["content"]
     safety_note("a second run with the tag is refused, a day later too; one with another tag is paid")
 
 
@@ -129,7 +129,7 @@ def test_a_cap_on_one_payment_ends_the_run_with_its_reason(world: World) -> None
     world.allow(per_payment=PRICE - 1)
     run = world.tick(world.start())
     assert run.status is RunStatus.FAILED
-    assert "1.40 USD would pass the cap of 1.399999 USD (payment)" in run.reason
+    assert "1.40 USD would exceed the cap of 1.399999 USD (payment)" in run.reason
     world.assert_balanced(run, transfers=0)
 
 

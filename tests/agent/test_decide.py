@@ -138,7 +138,7 @@ def test_then_the_stub_decides_and_the_record_says_so(
     deliberation = play(scripted(*answers))
     assert deliberation.decision is not None
     assert deliberation.decision.vendor_id == "cheap"
-    assert "73 % likely" in deliberation.decision.reason
+    assert "73% likely" in deliberation.decision.reason
     assert (deliberation.data["planner"], deliberation.data["decidedBy"]) == ("scripted", "stub")
     assert (deliberation.data["verdicts"], deliberation.cost, deliberation.data["cost"]) == (verdicts, cost, cost)
     assert deliberation.data["fallback"] == verdicts[-2].partition(": ")[2]

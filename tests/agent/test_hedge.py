@@ -229,7 +229,7 @@ def test_a_cap_is_of_hedges_too() -> None:
     world.rules = replace(world.rules, per_payment=HOUR_PRICE - 1)
     run = world.ticks(30)
     assert not hedges(run)
-    assert "would pass the cap" in reasons(world)[-1]
+    assert "would exceed the cap" in reasons(world)[-1]
 
 
 def test_a_hedge_waits_for_approval_like_any_purchase() -> None:

@@ -36,7 +36,7 @@ HOSTILE: dict[str, tuple[tuple[Reply, ...], str]] = {
     "unknown vendor": ((start_reply("nobody"),), "refused: 'nobody' is not among the candidate vendors"),
     "an address as vendor": ((start_reply(ADDRESS),), f"refused: '{ADDRESS}' is not among the candidate vendors"),
     "over budget": ((start_reply("gpu_vendor_3"),), "refused: gpu_vendor_3 asks 2.52 USD, available are 1.99"),
-    "over the cap": ((start_reply("gpu_vendor_2"),), "refused: gpu_vendor_2: 1.75 USD would pass the cap of 1.60 USD"),
+    "over the cap": ((start_reply("gpu_vendor_2"),), "refused: gpu_vendor_2: 1.75 USD would exceed the cap of 1.60"),
     "negative hours": ((start_reply("gpu_vendor_1", maxHours=-1),), "refused: -1 hours chosen, 1.0 quoted"),
     "a hundred hours": ((start_reply("gpu_vendor_1", maxHours=100),), "refused: 100 hours chosen, 1.0 quoted"),
     "first dear, then unknown": (

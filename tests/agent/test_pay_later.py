@@ -44,7 +44,7 @@ def test_work_is_followed_while_its_payment_is_only_held() -> None:
     )
     assert len(world.orders) == 1, "an order that is taken is not sent again"
     text = status_text(world.run, world.at).jobs[world.job.job_id]
-    assert text.startswith("running, 40 %")
+    assert text.startswith("running, 40%")
     assert "1.00 USD held, not paid" in text
 
 

@@ -218,7 +218,7 @@ def test_an_insisting_planner_buys_nothing_that_is_forbidden(world: World) -> No
     world, planner = with_planner(world, scripted.start("gpu_vendor_3"))
     run = world.finish(world.start(planner="scripted"))
     assert [job.quote.vendor_id for job in run.jobs if isinstance(job, Settled)] == ["gpu_vendor_1"]
-    assert "would pass the cap of 2.00 USD (payment)" in planner.asked[1][1]
+    assert "would exceed the cap of 2.00 USD (payment)" in planner.asked[1][1]
     assert "a payment: at most 2.00 USD" in planner.asked[0][0].caps
 
 

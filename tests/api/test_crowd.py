@@ -13,7 +13,6 @@ import httpx
 
 from gpuagent.books.sweep import sweep
 from gpuagent.core.model import RunStatus
-from gpuagent.tick import tick
 from tests.support.rest_server import Served
 
 CLIENTS = 50
@@ -21,7 +20,7 @@ PATIENCE_S = 90
 TICKS_MAX = 40
 
 
-def test_fifty_clients(served: Served, record_property: Callable[[str, object], None]) -> None:
+def test_fifty_clients(served: Served) -> None:
     served.world.allow(wallet_per_day=None)
     clients = [_Client(served, number) for number in range(CLIENTS)]
     with ThreadPoolExecutor(CLIENTS) as pool:
@@ -36,28 +35,9 @@ def test_fifty_clients(served: Served, record_property: Callable[[str, object], 
         assert served.world.books(run).balanced
     assert sweep(served.world.chain, served.world.database.ledgers).balanced
     assert len(served.world.transfers()) == CLIENTS
-    over_http, inside = sorted(s for client in clients for s in client.ticks_s), _in_process(served)
-    for name, seconds in (("over HTTP", over_http), ("in process", inside)):
-        p95 = quantiles(seconds, n=20)[-1] * 1000
-        print(f"\n{CLIENTS} at once, {name}: p95 of {len(seconds)} ticks {p95:.0f} ms")
-        record_property(f"p95 ms {name}", round(p95))
-
-
-def _in_process(served: Served) -> list[float]:
-    """The same ticks without a server: as many threads, each with a run of its own."""
-    seconds: list[float] = []
-
-    def drive(run_id: str) -> None:
-        began = time.monotonic()
-        tick(run_id, served.world.ports)
-        seconds.append(time.monotonic() - began)
-
-    runs = [served.world.start().run_id for _ in range(CLIENTS)]
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(drive, runs))
-        served.world.market.work()
-        list(pool.map(drive, runs))
-    return sorted(seconds)
+    seconds = [tick_s for client in clients for tick_s in client.ticks_s]
+    p95 = quantiles(seconds, n=20)[-1] * 1000
+    print(f"\n{CLIENTS} at once: p95 of {len(seconds)} ticks {p95:.0f} ms")
 
 
 class _Client:

@@ -21,9 +21,12 @@ def test_stopped_by_sigterm_it_ends_well_and_says_what_it_did(world: World) -> N
     argv = [sys.executable, "-m", "gpuagent.cli", "fleet", "--every", "0.1", "--json"]
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(argv, env=world.environment, **pipes) as fleet:
-        eventually(lambda: is_over(world.store.load(run.run_id)), 60)
-        fleet.send_signal(signal.SIGTERM)
-        output, errors = fleet.communicate(timeout=60)
+        try:
+            eventually(lambda: is_over(world.store.load(run.run_id)), 60)
+            fleet.send_signal(signal.SIGTERM)
+            output, errors = fleet.communicate(timeout=60)
+        finally:
+            fleet.kill()  # the end of the block waits for it, however long
     assert fleet.returncode == 0, errors
     assert json.loads(output) == {"ticks": 1, "failed": 0, "over": 1, "lost": 0, "problems": {}}
     assert errors.splitlines() == ["stopping: what is under way ends first"]

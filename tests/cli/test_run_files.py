@@ -96,7 +96,7 @@ def test_observations_are_archived_by_the_policy_and_restored(
     assert "gpuagent policy set --keep-observations" in gpuagent("run", "archive", **where).stdout
     world.allow(keep_observations_s=1)
     world.store.connection.database.runs.update_many({}, {"$set": {"updatedAt": delivered_run.STARTED_AT}})
-    assert gpuagent("run", "archive", "--dry-run", **where).stdout == "would archive the observations of 1 runs\n"
+    assert gpuagent("run", "archive", "--dry-run", **where).stdout == "would archive the observations of 1 run\n"
     report = json.loads(gpuagent("run", "archive", "--json", **where).stdout)
     assert (report["runs"], report["observations"]) == ([run.run_id], len(observations))
     assert f"gpuagent run restore {run.run_id}" in gpuagent("run", "status", run.run_id, **where).stdout

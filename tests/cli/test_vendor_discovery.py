@@ -170,7 +170,7 @@ def test_vendors_of_other_protocols_are_added_by_their_402(
     assert {vendor.pay_to for vendor in records.values()} == {PAYEE}
     assert {vendor.secret_env for vendor in records.values()} == {""}
     assert [records[name].x402_version for name in sorted(records)] == [2, 1, 2]
-    assert (records["prism"].settles, records["prism"].max_authorization_s) == ("after", 1_920)
+    assert (records["prism"].settles, records["prism"].max_authorization_s) == ("after", 2_040)
     assert records["prism"].base_price_per_hour == 2_800_000  # it asks 1.40 USD for half an hour
     stub.sellers["/run"] = challenge(terms(asset=asset), terms(asset=asset, payTo=PAYER))
     result = gpuagent(*add, "--vendor-id", "two_payees", "--protocol", "prism")

@@ -39,7 +39,7 @@ def test_a_cap_is_used_to_the_last_unit_and_not_passed(
     assert refusals(rules(**exact), run, quote(), USED) == ()
     (refusal,) = refusals(rules(**short), run, quote(), USED)
     assert refusal.rule == rule
-    assert "1.40 USD would pass the cap of" in refusal.reason
+    assert "1.40 USD would exceed the cap of" in refusal.reason
 
 
 def test_caps_that_time_may_lift_are_told_from_those_that_it_cannot() -> None:

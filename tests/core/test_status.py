@@ -42,15 +42,15 @@ def sentence(job: Job, run: Run = RUN, heard: float | None = None) -> str:
         (reserved(-1), "reserved, the quote ended at 12:40:49; the next tick releases it"),
         (
             reserved(approval=Approval(NOW, NOW + 3600)),
-            "reserved, waits for your approval until 13:40:50",
+            "reserved, waits for your approval until 13:40:50 UTC",
         ),
         (
             reserved(approval=Approval(NOW, NOW + 86_400)),
-            "reserved, waits for your approval until 2026-01-03 12:40",
+            "reserved, waits for your approval until 2026-01-03 12:40 UTC",
         ),
         (
             reserved(approval=Approval(NOW - 60, NOW)),
-            "reserved, the request for approval ended at 12:40:50; the next tick releases it",
+            "reserved, the request for approval ended at 12:40:50 UTC; the next tick releases it",
         ),
         (
             reserved(approval=Approval(NOW, NOW + 60, "Ada")),
@@ -68,12 +68,12 @@ def sentence(job: Job, run: Run = RUN, heard: float | None = None) -> str:
             "paid, the vendor has named no job since 12:40:39, no answer since 12:40:40, given up at 12:45:40; "
             "asking again at 12:40:51",
         ),
-        (settled(Underway("v1", NOW - 10, 0.482)), "running, 48 %"),
+        (settled(Underway("v1", NOW - 10, 0.482)), "running, 48%"),
         (
             settled(Underway("v1", NOW - 10, 0.482, silent_since=NOW - 5)),
-            "running, 48 %, no answer since 12:40:45, given up at 12:45:45; asking again at 12:40:51",
+            "running, 48%, no answer since 12:40:45, given up at 12:45:45; asking again at 12:40:51",
         ),
-        (settled(Underway("v1", NOW - 10, reply="QUEUED")), "running, 0 %, the vendor says: QUEUED"),
+        (settled(Underway("v1", NOW - 10, reply="QUEUED")), "running, 0%, the vendor says: QUEUED"),
         (
             settled(Owed(NOW, asked_at=NOW, reply="it names no job")),
             "paid, the vendor has named no job since 12:40:50, the vendor says: it names no job, given up at 13:10:50; "
@@ -94,7 +94,7 @@ def test_each_state_of_a_job(job: Job, text: str) -> None:
 
 
 def test_the_last_news_of_a_running_job() -> None:
-    assert sentence(settled(Underway("v1", NOW - 10, 0.5)), heard=NOW - 1) == "running, 50 %, last heard 12:40:49"
+    assert sentence(settled(Underway("v1", NOW - 10, 0.5)), heard=NOW - 1) == "running, 50%, last heard 12:40:49"
 
 
 def test_the_news_of_a_job_are_what_its_vendor_answers() -> None:
@@ -117,7 +117,7 @@ def test_a_job_of_a_run_that_has_ended_is_not_followed(work: Owed | Underway) ->
     [
         (RUN, "planning: the next tick asks the vendors for quotes and the planner for a choice"),
         (replace(RUN, wait_until=NOW + 15), "waiting until 12:41:05, then the planner decides again"),
-        (replace(RUN, jobs=(settled(Underway("v1", NOW, 0.5)),)), f"{QUOTE.vendor_id}: running, 50 %"),
+        (replace(RUN, jobs=(settled(Underway("v1", NOW, 0.5)),)), f"{QUOTE.vendor_id}: running, 50%"),
         (
             replace(RUN, status=RunStatus.COMPLETED, reason="acme completed the job"),
             "completed: acme completed the job",

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from gpuagent.core.model import TIMEOUT_MAX_S, Challenge
-from gpuagent.core.terms import agreed, life_s, timeout_max_s
+from gpuagent.core.model import TIMEOUT_MAX_S, Challenge, Settles
+from gpuagent.core.terms import SENDING_S, agreed, life_s, timeout_max_s
 from gpuagent.errors import OfferInvalid
 from tests.support.factories import TERMS, TOKEN, VENDOR, quote
 
@@ -42,3 +42,15 @@ def test_a_long_life_is_a_matter_of_record_and_policy(
     else:
         assert agreed(challenge, quote(), vendor, TOKEN, longest) == terms
         assert life_s(vendor, terms, policy_s, USUAL_S) == signed_s
+
+
+@pytest.mark.parametrize(
+    ("recorded_s", "policy_s", "signed_s"),
+    [(1800, 3600, 1020 + SENDING_S), (1100, 3600, 1100), (1020, 3600, 1020), (1800, 1060, 1060)],
+)
+def test_a_payment_after_the_work_outlives_what_is_asked_by_its_way(
+    recorded_s: int, policy_s: int, signed_s: int
+) -> None:
+    """Prism holds validBefore against its own time when the order comes, later than the block that it is dated by."""
+    vendor = replace(VENDOR, max_authorization_s=recorded_s, settles=Settles.AFTER)
+    assert life_s(vendor, replace(TERMS, max_timeout_s=1020), policy_s, USUAL_S) == signed_s

@@ -268,6 +268,13 @@ class TestOpenVps:
         assert len(transfers(buyer, stubs.openvps.pay_to)) == 1
         again = vps.http.post("/v1/jobs", json={"command": "true"}, headers=payment)
         assert again.status_code == 402
+        stubs.openvps.switch("unreachable")
+        view = vps.http.get(vps.pay("/v1/jobs", {"command": "true"}).json()["poll_url"]).json()
+        assert (view["status"], view["exit_code"], view["output"]) == (
+            "failed",
+            1,
+            "SSH not available after 30 seconds",
+        )
 
     def test_a_job_that_ran_at_a_restart_runs_for_ever(
         self, stubs: StubMarket, buy_from: Callable[[str], RawBuyer]

@@ -50,8 +50,8 @@ def test_a_run_is_launched_stepped_and_ticked_to_success(world: World, at_consol
         await seat.click(console.controls.tick)
         await seat.sees(lambda: "Phase WAITING" in console.view.phase.value)
         assert "1.40 USD settled" in console.view.budget.value
-        assert "gpu_vendor_1: running, 0 %" in console.view.head.value
-        assert "running, 0 %" in console.view.jobs.value
+        assert "gpu_vendor_1: running, 0%" in console.view.head.value
+        assert "running, 0%" in console.view.jobs.value
         assert "planner rules" in console.view.head.value
         world.market.work()
         await seat.click(console.controls.tick)

@@ -160,10 +160,10 @@ def test_a_job_that_is_over_says_how_many_of_its_files_are_here() -> None:
     listed = [{name: file[name] for name in ("path", "bytes", "sha256")} for file in second["files"]]
     second |= {"status": "running", "completedAt": None, "collecting": {"files": listed, "offer": None}}
     now = STARTED_AT + timedelta(minutes=66)
-    assert "3 of 3 files are fetched and proven" in job_notes(second, [first, second], now)
+    assert "3 of 3 files fetched and proven" in job_notes(second, [first, second], now)
     assert "32 min so far of 1 h 00 min paid" in job_notes(second, [first, second], now), "nothing is to go"
     second |= {"files": [], "collecting": {"files": [], "offer": {"files": listed[:2]}}}
-    assert "0 of 2 files are fetched and proven" in job_notes(second, [first, second], now)
+    assert "0 of 2 files fetched and proven" in job_notes(second, [first, second], now)
     assert "fetched" not in str(job_notes({**second, "status": "failed"}, [first, second], now))
 
 

@@ -14,8 +14,9 @@ from gpuagent.panels.decision import explanation
 from gpuagent.panels.event_log import event_log
 from gpuagent.panels.kit.html import Html, el, join, table
 from gpuagent.panels.state_diagram import CAPTIONS, diagram
-from gpuagent.panels.tables import budget_bar, jobs_table, payments_table
+from gpuagent.panels.tables import budget_bar, deadline, jobs_table, payments_table
 from gpuagent.render.palette import vendor_colours
+from tests.support.machine_zone import machine_in
 
 EVIL = '<script>alert("x")</script>'
 TX = "0x" + "ab" * 32
@@ -74,7 +75,7 @@ def test_jobs_show_their_status_and_progress_and_vendors_texts_escaped() -> None
     assert re.findall(r'aria-valuenow="(\d+)"', drawn) == ["48", "100", "0"]
     assert ">48%<" in drawn
     assert f"running, {EVIL}" not in jobs_table([job], COLOURS, StatusText(jobs={"j1": f"running, {EVIL}"}), {})
-    assert "running, 48 %" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48 %"}), {})
+    assert "running, 48%" in jobs_table([job], COLOURS, StatusText(jobs={"j1": "running, 48%"}), {})
     assert "No job yet" in jobs_table([], COLOURS, StatusText(), {})
     several = jobs_table([{**job, "index": 7}, {**job, "index": 3}], COLOURS, StatusText(), {})
     assert str(several).index(">3<") < str(several).index(">7<"), "of several jobs number by number"
@@ -178,3 +179,9 @@ def test_the_log_names_kinds_and_times() -> None:
     assert ">money<" in drawn
     assert AT.astimezone().strftime("%H:%M:%S") in drawn
     assert "Nothing has happened yet" in event_log([], filtered=False)
+
+
+def test_a_deadline_names_its_day_and_its_zone() -> None:
+    """The machine of a notebook may stand in another zone than its reader, where it is another day."""
+    with machine_in("NZDT-13"):
+        assert deadline(datetime(2026, 11, 30, 12, tzinfo=UTC)) == "01 Dec 2026 01:00:00 NZDT"

@@ -17,7 +17,7 @@ import pytest
 from pyarrow import parquet
 
 from gpuagent.adapters.mongo import report_rows
-from gpuagent.errors import BadInput
+from gpuagent.errors import BadInput, StoreError
 from gpuagent.reports import exports
 from gpuagent.reports.exports import files, focus
 from gpuagent.reports.exports.journal import journal
@@ -275,3 +275,24 @@ def test_a_file_that_cannot_be_written_is_named(november: Report, tmp_path: Path
     with pytest.raises(BadInput, match="cannot be written"):
         exports.write(november, "html", tmp_path / "file" / "below.html")
     assert exports.write_all(november, "") == []
+
+
+@pytest.mark.parametrize("form", ["journal", "focus", "csv", "parquet"])
+def test_a_report_that_fails_half_way_leaves_the_last_one(november: Report, tmp_path: Path, form: str) -> None:
+    """A table that ends early is not to be told from a whole one, nor tables of two moments from those of one."""
+
+    def contents() -> dict[Path, bytes]:
+        return {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    exports.write(november, form, tmp_path / "report")
+    before = contents()
+    counts: list[int] = []
+
+    def fails_late(rows: int) -> None:
+        counts.append(rows)
+        if len(counts) == (2 if form in files.FOLDERS else 1):
+            raise StoreError("the database is gone")
+
+    with pytest.raises(StoreError, match="gone"):
+        exports.write(november, form, tmp_path / "report", fails_late)
+    assert contents() == before

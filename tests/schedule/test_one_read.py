@@ -1,6 +1,5 @@
 """A start for a period that is over: what it costs, and which runs of earlier periods it knows."""
 
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,18 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from gpuagent import settings
+from gpuagent.adapters.clock import SystemClock
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.start import Order
 from gpuagent.cli import app
 from gpuagent.core.model import Run
+from gpuagent.core.zones import zone_of
 from gpuagent.schedule import papermill
-from gpuagent.schedule.run_name import load_or_start, run_id_of
+from gpuagent.schedule.run_name import load_or_start, run_id_of, run_name
 from gpuagent.wiring.database import scheduled_runs
+from tests.support.cron_machine import midday_zone
 from tests.support.notebooks import SCHEDULED
+from tests.support.profiler import profiled
 from tests.support.world import World
 
 ORDER = Order(goal="Fine-tune tiny-llm", budget=5_000_000)
@@ -32,23 +35,19 @@ def start_of_the_day(world: World, folder: Path, *options: str) -> tuple[Result,
     database = world.store.connection.database
     where = ("--out", str(folder), "--locks", str(folder / "locks"))
     arguments = ("schedule", "run", str(SCHEDULED), *options, *where)
-    database.command("profile", 2)
-    result = CliRunner().invoke(app, arguments, env=world.environment)
-    database.command("profile", 0)
-    profile = database["system.profile"]
-    operations = list(profile.find({"ns": {"$ne": f"{database.name}.system.profile"}, "command.profile": None}))
-    profile.drop()
-    return result, operations
+    with profiled(database) as profile:
+        result = CliRunner().invoke(app, arguments, env=world.environment)
+        return result, list(profile.find({"ns": {"$ne": f"{database.name}.system.profile"}}))
 
 
 def test_a_period_that_is_over_costs_one_read_and_no_kernel(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for day in range(2):  # the test may begin before midnight
-        begun(world, f"nightly-{datetime.now(UTC) + timedelta(days=day):%Y-%m-%d}", over=True)
+    zone = midday_zone()
+    begun(world, run_name("nightly", "day", SystemClock().now(), (), zone_of(zone)), over=True)
     monkeypatch.setattr(papermill, "execute", lambda *_: pytest.fail("a kernel was started"))
     begun(world, "weekly-7", over=True)
-    for options in (("-p", "run_id", "nightly", "--per", "day"), ("-p", "run_id", "weekly-7")):
+    for options in (("-p", "run_id", "nightly", "--per", "day", "--timezone", zone), ("-p", "run_id", "weekly-7")):
         result, operations = start_of_the_day(world, tmp_path, *options)
         assert (result.exit_code, "nothing is left to do: failed" in result.output) == (1, True), result.output
         assert [(entry["op"], entry["ns"].partition(".")[2]) for entry in operations] == [("query", "runs")]

@@ -61,19 +61,23 @@ def world(quick_market: Market) -> Iterator[World]:
     quick_market.heal()
 
 
-def test_a_run_from_start_to_end_and_once_more(world: World, tmp_path: Path) -> None:
-    command = schedule_command(tmp_path, "-p", "run_id", "n-1", "-p", "budget", "4.5", "-p", "tags", "e27", "--json")
-    first = run_process(world.environment, *command)
-    assert first.returncode == 0, first.stderr
-    assert "eavesdropping" not in first.stderr  # over loopback, where no other user can listen
-    output = json.loads(first.stdout)
+def test_a_limit_then_another_start_continues_to_the_end_and_once_more(world: World, tmp_path: Path) -> None:
+    options = ("-p", "run_id", "n-1", "-p", "budget", "4.5", "-p", "tags", "e27")
+    limited = run_process(world.environment, *schedule_command(tmp_path / "limited", *options, "-p", "max_ticks", "1"))
+    assert (limited.returncode, "unfinished after 1 ticks" in limited.stderr) == (3, True), limited.stderr
+    assert "eavesdropping" not in limited.stderr  # over loopback, where no other user can listen
+    assert only_notebook(tmp_path / "limited").name.startswith("40_scheduled_run-n-1-20")
     run = world.store.load(run_id_of("n-1"))
+    assert (run.status, run.budget, run.tags) == (RunStatus.RUNNING, 4_500_000, ("e27", "scheduled", "n-1"))
+    by_id = ("-p", "run_id", run.run_id, "--json")
+    process = run_process(world.environment, *schedule_command(tmp_path, *by_id))
+    assert process.returncode == 0, process.stderr
+    output, run = json.loads(process.stdout), world.store.load(run.run_id)
     assert (run.status, run.budget, run.tags) == (RunStatus.COMPLETED, 4_500_000, ("e27", "scheduled", "n-1"))
     assert output["result"] == read(only_notebook(tmp_path))
     assert (output["result"]["runId"], output["result"]["outcome"]) == (run.run_id, "completed")
-    assert only_notebook(tmp_path).name.startswith("40_scheduled_run-n-1-20")
-    assert notebook(only_notebook(tmp_path)).metadata.papermill.parameters["run_id"] == "n-1"
-    again = run_process(world.environment, *command)
+    assert notebook(only_notebook(tmp_path)).metadata.papermill.parameters["run_id"] == run.run_id
+    again = run_process(world.environment, *schedule_command(tmp_path, *options, "--json"))
     over = json.loads(again.stdout)["over"]
     assert (again.returncode, over["runId"], over["status"]) == (0, run.run_id, "completed"), again.stderr
     assert len(list(tmp_path.glob("*.ipynb"))) == 1
@@ -94,16 +98,6 @@ def test_the_cron_line_buys_once_and_then_has_nothing_to_do(world: World, tmp_pa
         result = read(only_notebook(machine.home / "notebooks/nightly"))
     assert (result["outcome"], result["goal"]) == ("completed", "Tune it")
     world.assert_balanced(world.store.load(result["runId"]), transfers=1)
-
-
-def test_a_limit_then_another_start_continues(world: World, tmp_path: Path) -> None:
-    first = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", "n-2", "-p", "max_ticks", "1"))
-    assert (first.returncode, "unfinished after 1 ticks" in first.stderr) == (3, True), first.stderr
-    run = world.store.load(run_id_of("n-2"))
-    assert run.status is RunStatus.RUNNING
-    by_id = run_process(world.environment, *schedule_command(tmp_path, "-p", "run_id", run.run_id))
-    assert by_id.returncode == 0, by_id.stderr
-    world.assert_balanced(world.store.load(run.run_id), transfers=1)
 
 
 def test_a_failed_run_fails_the_notebook_which_is_kept(world: World, tmp_path: Path) -> None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from x402.schemas import PaymentRequirements
 
-from seller.dispatcher import SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
+from seller.dispatcher import LOOK_S, SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
 from seller.home import DRAIN
 from seller.payments.payment import Payment
-from seller.payments.settlement import Dead, Open
+from seller.payments.settlement import Dead, Open, Paid
 from seller.payments.till import Unknown
 from seller.report.overview import read_overview
 from seller.runners import RunnerError
@@ -17,7 +18,7 @@ from seller.shop import Terms
 from seller.work.workshop import SECRETS_LOST
 from tests.support.fake_runner import FakeRunner
 from tests.support.fake_till import FakeTill, payment_header
-from tests.support.mock_buyer import new_key
+from tests.support.mock_buyer import header_json, new_key
 from tests.support.seller_desk import ALICE, Desk, open_desk, order
 
 ROOM = Terms(queue=9, per_payer=9)
@@ -277,6 +278,46 @@ def test_a_purchase_that_was_left_settling_is_decided_by_the_chain_alone(tmp_pat
         assert desk.shop.database.settling() == []
         assert len(till.asked) == asked, "nothing was settled for it"
         assert desk.shop.database.totals()[0] == 1
+
+
+@pytest.mark.safety("a reorganization that takes back the transfer of a job that a seller has sold")
+def test_a_sale_whose_transfer_was_taken_back_is_settled_again_or_is_none(tmp_path: Path, safety_note: Any) -> None:
+    with open_desk(tmp_path, terms=ROOM) as desk:
+        answers = [desk.buy(command, payer=ALICE) for command in ("stays", "again", "gone")]
+        asked = len(desk.till.asked)
+        till, database = desk.till, desk.shop.database
+        stays, again, gone = database.purchases()
+        till.on_chain.remove((again.payer, again.nonce))
+        till.outcome = Paid(other := "0x" + "8" * 64)
+        desk.step(LOOK_S)
+        assert [authorization.nonce for authorization in till.asked[asked:]] == [again.nonce], (
+            "settled by the same payment"
+        )
+        till.on_chain.remove((gone.payer, gone.nonce))
+        till.verdict = Dead("authorization expired")
+        desk.step(LOOK_S)
+        assert [sale.tx for sale in database.purchases()] == [stays.tx, other, gone.tx]
+        assert database.totals()[:2] == (2, 2 * stays.amount), "what was not received is no income"
+        assert len(database.sales()) == 2
+        params, header = order("again"), again.header
+        repeated = desk.submit(params, header, again.key)
+        assert repeated.json() == answers[1].json()
+        assert header_json(repeated.headers["PAYMENT-RESPONSE"])["transaction"] == other
+        assert database.to_look_at(), "and the second transfer is looked for as well"
+        desk.step(LOOK_S)
+        desk.step(LOOK_S)
+        assert database.to_look_at() == []
+    safety_note("settled again with the same payment while it is valid; else not counted as received, and logged")
+
+
+def test_a_chain_that_is_away_says_nothing_of_a_sale(tmp_path: Path) -> None:
+    with open_desk(tmp_path) as desk:
+        desk.bought()
+        desk.till.on_chain.clear()
+        desk.till.verdict = Unknown("away")
+        desk.step(LOOK_S)
+        assert desk.shop.database.totals()[0] == 1
+        assert len(desk.shop.database.to_look_at()) == 1
 
 
 def test_what_ran_when_it_was_killed_is_adopted(tmp_path: Path) -> None:

@@ -348,7 +348,7 @@ def settle_under_a_signal(process: SellerProcess, buyer: Buyer, practice: Practi
             answer = pool.submit(submit, buyer, params, header, new_key())
             eventually(lambda: rpc(rpc_url, "txpool_status")["pending"] != "0x0")
             process.terminate()
-            eventually(lambda: not accepts_calls(process), 10)
+            eventually(lambda: not accepts_calls(process))
             assert process.child.poll() is None, "it waits for the receipt"
             rpc(rpc_url, "evm_mine")
             return answer.result(60)
@@ -373,7 +373,7 @@ def assert_reports(process: SellerProcess, jobs: list[str]) -> None:
             return read_overview(database, {config.id: vendor_of(config)}, config.folder)
 
         ends = {"queued": 0, "running": 0, "completed": 2, "failed": 1}
-        eventually(lambda: overview().jobs == ends, 10)
+        eventually(lambda: overview().jobs == ends)
         assert (overview().sales, overview().sold_usd, overview().settling) == (3, Decimal("4.2"), 0)
         text = io.StringIO()
         write_csv(sales(database), text)

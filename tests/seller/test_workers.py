@@ -156,7 +156,7 @@ def test_what_comes_to_one_worker_is_there_at_the_other(
         assert status(two[1 - number], job)["status"] != "failed", "asked at once, where it was not sold"
         jobs.append(job)
     for job in jobs:
-        news = eventually(lambda job=job: ended(two, job), 30)  # type: ignore[misc]
+        news = eventually(lambda job=job: ended(two, job))  # type: ignore[misc]
         assert news["logs"] == ["half and half", str(len(SECRET))]
     assert leaves_no_trace(pair.config.parent, SECRET)
 
@@ -187,16 +187,16 @@ def put_input(http: httpx.Client) -> int:
 def test_what_is_paid_outlives_the_workers(pair: SellerProcess, buyer: Buyer, safety_note: Any) -> None:
     params = order("echo ${#TOKEN}; sleep 600", gpu="L4", secrets=["TOKEN"])
     running = sell(buyer, params)
-    eventually(lambda: status(buyer.http, running)["phase"] == "running", 20)
+    eventually(lambda: status(buyer.http, running)["phase"] == "running")
     queued = sell(buyer, params)
     killed = pair.workers()
     for worker in killed:
         worker.kill()
-    eventually(lambda: not {*killed} & {*pair.workers()}, 20)
+    eventually(lambda: not {*killed} & {*pair.workers()})
     assert retried(buyer, lambda http: status(http, running))["phase"] == "running"
     cancel(buyer, running)
-    eventually(lambda: status(buyer.http, queued)["phase"] == "running", 30)
-    eventually(lambda: status(buyer.http, queued)["logs"] == [str(len(SECRET))], 10)
+    eventually(lambda: status(buyer.http, queued)["phase"] == "running")
+    eventually(lambda: status(buyer.http, queued)["logs"] == [str(len(SECRET))])
     cancel(buyer, queued)
     assert len(pair.workers()) == 2
     safety_note("both workers killed: the running job ran on, the waiting one was started with its secrets")
@@ -221,7 +221,7 @@ def retried(buyer: Buyer, call: Callable[[httpx.Client], Any]) -> Any:
         except httpx.TransportError:
             return []
 
-    return eventually(attempt, 20)[0]
+    return eventually(attempt)[0]
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "two", "1.5", "65", "9" * 5000, "", " 2", "2\n", "²"])

@@ -52,5 +52,8 @@ class CronMachine:
         )
 
     def _moved(self, text: str) -> str:
-        """The text with its paths below the root."""
-        return re.sub(r"(?<!\w)/(opt|etc|var)/", rf"{self.root}/\1/", text)
+        """A shell's text with its paths below the root, which the shell reads as one word, quotes around it or not."""
+        escaped = re.sub(r"[^\w./-]", r"\\\g<0>", str(self.root))
+        return re.sub(
+            r"(?<!\w)(\"?)/(opt|etc|var)/", lambda at: f"{at[1]}{self.root if at[1] else escaped}/{at[2]}/", text
+        )

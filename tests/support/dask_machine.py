@@ -6,7 +6,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Self
 
+from distributed import Client
+
 from tests.support.eventually import eventually
+
+READY_S = 90
 
 
 class DaskMachine:
@@ -17,9 +21,11 @@ class DaskMachine:
         self._address_file = folder / "scheduler.json"
         options = {"host": "127.0.0.1", "dashboard": False, "scheduler_file": str(self._address_file)}
         self.scheduler = self._start("--spec", json.dumps({"cls": "distributed.Scheduler", "opts": options}))
-        self.address = str(eventually(self._address, 60)["address"])
+        self.address = str(eventually(self._address, READY_S)["address"])
         worker = json.dumps({"cls": "distributed.Worker", "opts": {"nthreads": 1, "dashboard": False}})
         self.workers = [self._start(self.address, "--spec", worker) for _ in range(workers)]
+        with Client(self.address, timeout=READY_S, set_as_default=False) as client:
+            client.wait_for_workers(workers, timeout=READY_S)  # a fleet waits ten seconds for one, not for its start
 
     def __enter__(self) -> Self:
         return self

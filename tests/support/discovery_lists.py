@@ -1,7 +1,7 @@
 """Two public lists of sellers and the sellers in them, on one server, with the quirks that the real ones have.
 
 `bazaar` searches (GET .../discovery/search) and pages, as CDP's does; `plain` only pages, as PayAI's. What a list is
-asked for beyond the offset it ignores, as the real ones ignore filters and limits.
+asked for beyond the offset it ignores, as the real ones ignore filters and limits; but for those of a search.
 """
 
 import json
@@ -18,6 +18,8 @@ from tests.support.factories import ASSET, PAYEE, TOKEN, WIRE_TERMS
 BODY = {"vendorJobTemplateId": "quote-1", "jobParams": {}}
 """The declared order of a seller that speaks our protocol."""
 Answer = tuple[int, Mapping[str, str], bytes]
+SEARCH_ROWS, QUERY_MAX = 20, 400
+"""What CDP's search takes, by its OpenAPI document."""
 
 
 def terms(amount: int | str = 1_400_000, **changes: Any) -> dict[str, Any]:
@@ -51,9 +53,13 @@ def challenge(*offers: Mapping[str, Any], version: int = 2, in_body: bool = Fals
 
 @dataclass
 class ListQuirks:
-    """What a list does wrong. busy: seconds it asks to wait for, once it has given so many pages."""
+    """What a list does wrong. busy: seconds it asks to wait for, once it has given so many pages.
+
+    cursors: whether its search says how to come by what is more than a page, which CDP's does not.
+    """
 
     searches: bool = True
+    cursors: bool = True
     page_rows: int = 100
     total: int | None = None
     vanish: int = 0
@@ -149,6 +155,13 @@ class DiscoveryLists:
         quirks = stub.quirks
         if page == "search" and not quirks.searches:
             return 404, {}, b"not found"
+        limit, query = int(params.get("limit", ["20"])[0]), params.get("query", [""])[0]
+        if page == "search" and (limit > SEARCH_ROWS or len(query) > QUERY_MAX):
+            return (
+                400,
+                {},
+                b'{"errorType": "invalid_request", "errorMessage": "limit must be less than or equal to 20"}',
+            )
         stub.pages += 1
         if quirks.raw:
             return quirks.raw
@@ -162,7 +175,7 @@ class DiscoveryLists:
         document: dict[str, Any] = {"x402Version": 2}
         if page == "search":
             more = quirks.endless or first + quirks.page_rows < len(gone)
-            cursor = str(first + quirks.page_rows) if more else None
+            cursor = str(first + quirks.page_rows) if more and quirks.cursors else None
             document |= {"resources": rows, "partialResults": more, "pagination": {"limit": 20, "cursor": cursor}}
         else:
             total = len(stub.rows) if quirks.total is None else quirks.total

@@ -65,9 +65,12 @@ class FakeTill:
             self.on_chain.add((payment.authorization.payer, payment.authorization.nonce))
         return self.outcome
 
-    def look_up(self, payment: Payment) -> Paid | Dead | Open | Unknown:
+    def settle_again(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
+        return self.settle(payment, offer, first=False)
+
+    def look_up(self, payment: Payment, tx: str = "") -> Paid | Dead | Open | Unknown:
         if (payment.authorization.payer, payment.authorization.nonce) in self.on_chain:
-            return Paid(TX)
+            return Paid(tx or TX)
         return self.verdict
 
 

@@ -18,6 +18,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.ports.chain import Gas, Head, Open, Outcome, Void
+from gpuagent.core.terms import SENDING_S
 from gpuagent.errors import ChainError, VendorError
 from tests.support.factories import PAYER, TOKEN
 from tests.support.workshop import Seller, Sellers, SoldJob, Workshop
@@ -119,7 +120,7 @@ class PayLater(Workshop):
 
     def __init__(self, workload: dict[str, Any] | None = None, **sellers: Seller) -> None:
         super().__init__(workload, **sellers)
-        self.timeout_s, self.refusing = LIFE_S, False
+        self.timeout_s, self.refusing = LIFE_S - SENDING_S, False
         self.orders: list[Authorization] = []
         self.chain, self.wallet = LaterChain(self), LaterWallet()
         self.ports = replace(

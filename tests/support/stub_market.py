@@ -16,6 +16,9 @@ from mock_vendor.stubs.till import market_on
 from seller.runners.process import ProcessRunner
 from tests.support.mock_buyer import Buyer
 
+SENDING_S = 60
+"""What a payment lives beyond what is asked, unless said otherwise."""
+
 
 @contextmanager
 def running_stubs(environment: Mapping[str, str]) -> Iterator[StubMarket]:
@@ -59,7 +62,7 @@ class RawBuyer:
     def answer(self, asked: httpx.Response, *, version: int = 2, life_s: int = 0) -> dict[str, str]:
         offer = our_offer(asked)
         now = int(self._signer.web3.eth.get_block("latest")["timestamp"])
-        header = self._signer.sign(offer, valid_before=now + (life_s or offer.max_timeout_seconds))
+        header = self._signer.sign(offer, valid_before=now + (life_s or offer.max_timeout_seconds + SENDING_S))
         if version == 2:
             return {"PAYMENT-SIGNATURE": header}
         content = json.loads(base64.b64decode(header))

@@ -533,6 +533,13 @@ MUTANTS = (
         "tests/adapters/planners/llm/test_final_text.py -k broken",
     ),
     Mutant(
+        "of two answers in one object the last is taken",
+        "gpuagent/adapters/planners/llm/answer_object.py",
+        ", once=True)",
+        ")",
+        "tests/adapters/planners/llm/test_answer.py -k cannot_be_read",
+    ),
+    Mutant(
         "the end of a long answer is not read",
         "gpuagent/adapters/planners/llm/answer.py",
         "text = text[-REPLY_MAX:]",
@@ -871,8 +878,8 @@ MUTANTS = (
     Mutant(
         "an authorization outlives the vendor's timeout",
         "gpuagent/core/terms.py",
-        "else usual_s, terms.max_timeout_s, policy_max_s)",
-        "else usual_s, policy_max_s)",
+        "return min(usual_s, terms.max_timeout_s, policy_max_s)",
+        "return min(usual_s, policy_max_s)",
         "tests/agent/test_pay.py -k outlives",
     ),
     Mutant(
@@ -931,6 +938,20 @@ MUTANTS = (
         "    return min(vendor.max_authorization_s, policy_max_s) if",
         "    return vendor.max_authorization_s if",
         "tests/core/test_terms.py -k matter_of_record",
+    ),
+    Mutant(
+        "a payment after the work lives no longer than is asked, counted from an older block",
+        "gpuagent/core/terms.py",
+        "sending_s = SENDING_S if",
+        "sending_s = 0 if",
+        "tests/core/test_terms.py -k outlives",
+    ),
+    Mutant(
+        "a seller's word that it takes no payment without an identifier comes back as another",
+        "gpuagent/wire/x402.py",
+        '"required": PAYMENT_IDENTIFIER in echo.extensions',
+        '"required": False',
+        "tests/wire/test_offers.py -k repeated_within_bounds",
     ),
     Mutant(
         "a settlement is looked for in the usual life of an authorization alone",
@@ -2512,6 +2533,20 @@ MUTANTS = (
         "tests/schedule/test_run_name.py -k started_once",
     ),
     Mutant(
+        "an export that is cut short takes the place of a whole one",
+        "gpuagent/render/drafts.py",
+        "    with draft(place.resolve()) as file:",
+        '    with place.open("wb") as file:',
+        "tests/render/test_drafts.py -k last_file_whole",
+    ),
+    Mutant(
+        "two that write one file take each other's draft",
+        "gpuagent/render/drafts.py",
+        "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
+        "",
+        "tests/render/test_drafts.py -k last_file_whole",
+    ),
+    Mutant(
         "the console copies a file whose content was altered",
         "gpuagent/render/saving.py",
         "proven(store.read(file.sha256), file.bytes, file.sha256)",
@@ -3028,7 +3063,7 @@ MUTANTS = (
     Mutant(
         "a job works on after its paid time",
         "seller/runners/supervise.py",
-        "        if time.time() >= deadline:",
+        "        if self._clock() >= deadline:",
         "        if False and deadline:",
         "tests/seller/runners/test_supervise.py -k paid_time",
     ),
@@ -3177,6 +3212,41 @@ MUTANTS = (
         "tests/seller/payments/test_settlement.py -k days_later",
     ),
     Mutant(
+        "a payment is dead because its log is not there yet",
+        "seller/payments/settlement.py",
+        "if is_seen or time > authorization.valid_before + UNSEEN_MAX_S:",
+        "if True:",
+        "tests/seller/payments/test_settlement.py -k logs_lag",
+    ),
+    Mutant(
+        "settlements wait for ever behind one that the chain lost",
+        "seller/payments/numbering.py",
+        "return (count, True) if stalls else",
+        "return (count, True) if False else",
+        "tests/seller/payments/test_facilitator.py -k chain_lost",
+    ),
+    Mutant(
+        "a transfer that was taken back is not looked for again",
+        "seller/dispatcher.py",
+        "            self._decide(self._shop.database.to_look_at(), confirm)\n",
+        "",
+        "tests/seller/test_dispatcher.py -k taken_back",
+    ),
+    Mutant(
+        "what is settled again waits behind the number that was taken back",
+        "seller/payments/facilitator.py",
+        "        with self._sending.hold() as following:\n            following[0] = 0\n",
+        "        return\n",
+        "tests/seller/payments/test_facilitator.py -k free_at_once",
+    ),
+    Mutant(
+        "what the chain took back counts as received",
+        "seller/sale.py",
+        'shop.database.note_look(sale, sale.tx or "", answer, LOST)',
+        'shop.database.note_look(sale, sale.tx or "", answer, 0)',
+        "tests/seller/test_dispatcher.py -k taken_back",
+    ),
+    Mutant(
         "a payment is dead by a state that is older than its block",
         "seller/payments/settlement.py",
         "        (used,) = self._node.many([self._state(authorization, number)])",
@@ -3221,8 +3291,8 @@ MUTANTS = (
     Mutant(
         "a settlement waits for ever behind one that was refused",
         "seller/payments/facilitator.py",
-        "            following[0] = 0\n",
-        "            following[0] = nonce + 1\n",
+        "            following[0] = 0\n            self._hand_in",
+        "            following[0] = nonce + 1\n            self._hand_in",
         "tests/seller/payments/test_facilitator.py -k numbered_on",
     ),
     Mutant(
@@ -3235,8 +3305,8 @@ MUTANTS = (
     Mutant(
         "workers of a seller number its transactions each for itself",
         "seller/commons.py",
-        'sending=ProcessLock(places / "sending", 1)',
-        "sending=ThreadLock(1)",
+        'sending=ProcessLock(places / "sending", SENDING_NUMBERS)',
+        "sending=ThreadLock(SENDING_NUMBERS)",
         "tests/seller/test_workers.py -k one_account",
     ),
     Mutant(

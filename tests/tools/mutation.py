@@ -4,6 +4,7 @@ Each mutant is a copy of the tree with one replacement. A test that stays green 
 """
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -16,11 +17,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 from uuid import uuid4
 
 from gpuagent.practice import stack
 from tests.support.stack import DATABASE_NAME, STACK_FILE, STACK_SETTINGS, share_stack
+from tests.tools import forked_pytest
 
 WORKERS_MAX = 4
 SHARE = re.compile(r"(\d+)/([1-9]\d*)")
@@ -80,10 +82,10 @@ def _syntax_error(text: str) -> str:
 
 
 class Worker:
-    """Runs pytest on a copy of the tree, with a running stack of its own."""
+    """Runs pytest on a copy of the tree, with a running stack of its own. Raises SystemExit where no test runs."""
 
-    def __init__(self, stack_file: Path) -> None:
-        self._stack_file = stack_file
+    def __init__(self, stack_file: Path, server: "subprocess.Popen[str]") -> None:
+        self._stack_file, self._server = stack_file, server
 
     def kills(self, mutant: Mutant) -> bool:
         """Whether the named test goes red without the protection."""
@@ -108,24 +110,43 @@ class Worker:
         }
         keywords = dict.fromkeys(mutant.keyword for mutant in mutants)
         selection = [*dict.fromkeys(mutant.test_file for mutant in mutants), "-k", " or ".join(keywords)]
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *PLUGIN, *selection]
-        process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-        if process.returncode not in (0, 1):
-            raise SystemExit(f"{' '.join(selection)} did not run\n{process.stdout[-2000:]}")
-        if process.returncode and folder == ROOT:
-            print(process.stdout[-4000:])
-        return process.returncode == 0
+        exit_code, output = self._run(folder, environment, "-q", "-x", "-p", "no:cacheprovider", *PLUGIN, *selection)
+        if exit_code not in (0, 1):
+            raise SystemExit(f"{' '.join(selection)} did not run\n{output[-2000:]}")
+        if exit_code and folder == ROOT:
+            print(output[-4000:])
+        return exit_code == 0
+
+    def _run(self, folder: Path, environment: dict[str, str], *arguments: str) -> tuple[int, str]:
+        """Run pytest in the folder; its exit code and output."""
+        assert self._server.stdin
+        assert self._server.stdout
+        with NamedTemporaryFile("r", errors="replace") as output:
+            run = {"folder": str(folder), "environment": environment, "arguments": arguments, "output": output.name}
+            self._server.stdin.write(json.dumps(run) + "\n")
+            self._server.stdin.flush()
+            exit_code = self._server.stdout.readline()
+            return int(exit_code or -1), output.read()
+
+
+@contextmanager
+def _pytest_server() -> "Iterator[subprocess.Popen[str]]":
+    """The process that runs pytest for one worker; it ends once its input does."""
+    command = [sys.executable, "-P", str(Path(forked_pytest.__file__))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
 
 
 @contextmanager
 def start_workers() -> Iterator[list[Worker]]:
-    """As many workers as there are processors: each has chain, clocks and vendors to itself, mutant after mutant."""
+    """One worker more than there are processors, as each waits for servers: it has chain, clocks and vendors to itself,
+    mutant after mutant."""
     with ExitStack() as closing:
         scratch = Path(closing.enter_context(TemporaryDirectory()))
-        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, os.cpu_count() or 1))]
+        files = [scratch / f"stack-{number}.json" for number in range(min(WORKERS_MAX, (os.cpu_count() or 1) + 1))]
         for file in files:
             share_stack(closing.enter_context(stack.start(**STACK_SETTINGS)), file)
-        yield [Worker(file) for file in files]
+        yield [Worker(file, closing.enter_context(_pytest_server())) for file in files]
 
 
 def hunt(workers: Sequence[Worker], mutants: Sequence[Mutant]) -> list[str]:

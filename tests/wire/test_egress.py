@@ -159,13 +159,13 @@ def test_a_model_behind_a_proxy(
     try:
         call.load_litellm.__wrapped__()
         model = call.Model("openai/through-a-proxy", "key-of-the-model", f"https://{HOST}/v1")
-        assert "start_job" in call.complete(model, [{"role": "user", "content": "?"}], 1_000, 5).text
+        assert "start_job" in call.complete(model, [{"role": "user", "content": "?"}], 1_000, 60).text
         assert proxy.heads[0].startswith(b"CONNECT far.example:443 ")
         monkeypatch.setenv("HTTPS_PROXY", environ["HTTPS_PROXY"].replace(USER, "another-user"))
         call.load_litellm.__wrapped__()
         model = replace(model, api_base=f"https://sub.{HOST}/v1")
         with pytest.raises(call.CallFailed, match=r"no connection \(407") as error:
-            call.complete(model, [{"role": "user", "content": "?"}], 100, 5)
+            call.complete(model, [{"role": "user", "content": "?"}], 100, 60)
         assert error.value.billed is call.Billed.NOTHING
         assert leaks(PASSWORD, str(error.value), 8) == []
     finally:

@@ -50,6 +50,29 @@ def test_a_dstack_task() -> None:
 
 
 @pytest.mark.parametrize(
+    ("task", "gpu", "gpu_memory", "memory"),
+    [
+        ("run: x\nresources: {gpus: H100, memory: 32GB+}", "H100", None, 32 * 10**9),
+        ("run: x\nresources: {accelerators: A100-80GB:2, memory: 64}", "A100-80GB:2", None, 64 * 10**9),
+        ("run: x\nresources: {cpus: 2}", "CPU", None, None),
+        ("type: task\ncommands: [x]", "CPU", None, None),
+        ("type: task\ncommands: [x]\nresources: {gpu: 'A100:80GB'}", "A100", 80 * 10**9, None),
+        ("type: task\ncommands: [x]\nresources: {gpu: 'A100:40GB..:2'}", "A100:2", 40 * 10**9, None),
+        (
+            "type: task\ncommands: [x]\nresources: {gpu: {name: A100, memory: 80GB, count: 2}}",
+            "A100:2",
+            80 * 10**9,
+            None,
+        ),
+    ],
+)
+def test_a_machine_in_each_form(task: str, gpu: str, gpu_memory: int | None, memory: int | None) -> None:
+    """A task that names no GPU gets none: it is not to be paid for what it does without."""
+    needs = read_job_file(import_job(task.encode(), "task.yaml").encode()).resources
+    assert (needs.gpu, needs.gpu_memory, needs.memory) == (gpu, gpu_memory, memory)
+
+
+@pytest.mark.parametrize(
     ("text", "fields"),
     [
         (SKYPILOT + "num_nodes: 2\nworkdir: .\nservice: {port: 80}\n", ["num_nodes", "workdir", "service"]),
@@ -61,6 +84,8 @@ def test_a_dstack_task() -> None:
         (SKYPILOT.replace("EPOCHS: 3", "EPOCHS: null"), ["envs.EPOCHS"]),
         (DSTACK + "nodes: 3\nports: [80]\n", ["nodes", "ports"]),
         (DSTACK.replace("gpu: H100", "gpu: 24GB, shm_size: 8GB"), ["resources.gpu", "resources.shm_size"]),
+        (DSTACK.replace("gpu: H100", "gpu: 'A10G,A100'"), ["resources.gpu"]),
+        (DSTACK.replace("gpu: H100", "gpu: {name: [A100, H100]}"), ["resources.gpu"]),
         (DSTACK.replace("[train.py]", "[train.py, ~/a:b]"), ["files"]),
         ("type: service\nname: x\ncommands: [a]\n", ["type", "commands"]),
     ],

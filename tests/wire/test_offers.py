@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from x402.mechanisms.evm.v1.constants import V1_NETWORK_CHAIN_IDS
 
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import Challenge, Echo, Receipt, Terms
@@ -70,6 +71,25 @@ def test_an_offer_is_taken_wherever_it_stands(recorded: int, header: Any, body: 
     assert read_challenge(headers, json.dumps(body).encode(), recorded).accepts == (taken,)
 
 
+@pytest.mark.parametrize("form", ["padded", "unpadded", "url-safe", "text"])
+def test_an_offer_is_read_in_each_form_that_sellers_write_into_a_header(form: str) -> None:
+    """Base64 is what x402 wants, of either alphabet; some sellers forget it."""
+    text = json.dumps({**V2, "error": "~~~???>>>"})
+    content = base64.b64encode(text.encode()).decode()
+    assert "+" in content
+    assert content.endswith("=")
+    url_safe = content.translate(str.maketrans("+/", "-_"))
+    forms = {"padded": content, "unpadded": content.rstrip("="), "url-safe": url_safe.rstrip("="), "text": text}
+    assert read_challenge({"payment-required": forms[form]}, b"").accepts == (TERMS,)
+    assert refusal({"payment-required": forms[form]}) == "~~~???>>>"
+
+
+@pytest.mark.parametrize("header", ["{", '{"x402Version": 2', "A", "AA=A", "A A=", "{}x", "é"])
+def test_a_header_in_no_form_is_refused(header: str) -> None:
+    with pytest.raises(OfferInvalid):
+        read_challenge({"payment-required": header}, json.dumps(V2).encode())
+
+
 @pytest.mark.safety("a 402 in another version of x402 than the vendor is recorded with: a downgrade")
 @pytest.mark.parametrize(
     ("recorded", "header", "body", "why"),
@@ -115,8 +135,10 @@ def test_an_entry_of_version_1_of_other_types_is_left_out(change: dict[str, Any]
 
 def test_names_of_networks_in_version_1_are_those_of_the_table() -> None:
     """A name that is not there is no network of ours, nor is the CAIP-2 name in its place."""
-    assert V1_NETWORKS["base"] == "eip155:8453"
-    assert V1_NETWORKS["base-sepolia"] == "eip155:84532"
+    assert {name: int(caip2.partition(":")[2]) for name, caip2 in V1_NETWORKS.items()} == {
+        **V1_NETWORK_CHAIN_IDS,
+        "local": 31337,
+    }
     assert len(set(V1_NETWORKS.values())) == len(V1_NETWORKS)
     for name in ("base", "Local", "solana", TOKEN.network):
         (terms,) = read_challenge(
@@ -225,8 +247,11 @@ def test_what_a_seller_wants_repeated_is_repeated_within_bounds() -> None:
     identifier = {"info": {"required": True}, "schema": {"type": "evil"}}
     both = echoed(extensions={"payment-identifier": identifier, "bazaar": bazaar})["extensions"]
     assert both["bazaar"] == bazaar
-    assert both["payment-identifier"]["info"] == {"required": False, "id": "a" * 24}
+    assert both["payment-identifier"]["info"] == {"required": True, "id": "a" * 24}
     assert "evil" not in json.dumps(both)
+    for info in ({"required": False}, {"required": 1, "more": "evil"}, None):
+        open_to_us = echoed(extensions={"payment-identifier": {"info": info}})["extensions"]["payment-identifier"]
+        assert open_to_us["info"] == {"required": False, "id": "a" * 24}
 
 
 def test_what_is_repeated_changes_nothing_that_is_signed() -> None:

@@ -17,6 +17,8 @@ from gpuagent.wire.bounded_http import BoundedHttp, HttpFailed, Reply
 from gpuagent.wire.retry_after import retry_after_s
 
 PAGE_ROWS = 100
+SEARCH_ROWS, QUERY_MAX = 20, 400
+"""Rows that are asked of a search at once, and characters of a query: CDP answers 400 to more."""
 OVERLAP = 5
 """Rows that two pages share: as many may vanish between them before one is missed."""
 PAGES_MAX, ROWS_MAX = 20, 2_000
@@ -57,7 +59,7 @@ def read_list(url: str, query: str, http: BoundedHttp) -> ListReading:
     base, notes = list_base(url), list[str]()
     rows, searched = _Rows(base), True
     try:
-        _read(_searched_pages(base, query, http), rows, notes)
+        _read(_searched_pages(base, query, http, notes), rows, notes)
     except _NoSearchError:
         searched = False
         _read(_pages(base, http), rows, notes)
@@ -105,10 +107,14 @@ def _pages(base: str, http: BoundedHttp) -> Iterator[tuple[list[Any], int | None
         offset += max(1, len(items) - OVERLAP)
 
 
-def _searched_pages(base: str, query: str, http: BoundedHttp) -> Iterator[tuple[list[Any], int | None]]:
+def _searched_pages(
+    base: str, query: str, http: BoundedHttp, notes: list[str]
+) -> Iterator[tuple[list[Any], int | None]]:
+    """Pages of what fits the query. A list that says that it has more, and not how to come by it, is noted."""
     cursor = ""
     while True:
-        params = {"query": query, "type": "http", "limit": str(PAGE_ROWS), **({"cursor": cursor} if cursor else {})}
+        more = {"cursor": cursor} if cursor else {}
+        params = {"query": query[:QUERY_MAX], "type": "http", "limit": str(SEARCH_ROWS), **more}
         document = _ask(f"{base}/search", params, http, is_optional=not cursor)
         resources = document.get("resources", document.get("items"))
         if not isinstance(resources, list):
@@ -116,6 +122,8 @@ def _searched_pages(base: str, query: str, http: BoundedHttp) -> Iterator[tuple[
         yield resources, None
         following = _object(document.get("pagination")).get("cursor")
         if not isinstance(following, str) or not following or following == cursor or len(following) > 1_000:
+            if document.get("partialResults") is True:
+                notes.append("it knows more that fits than it shows: search for more words")
             return
         cursor = following
 

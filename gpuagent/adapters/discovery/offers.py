@@ -3,7 +3,6 @@
 A payment is read anew, and strictly, by wire/x402.py.
 """
 
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from gpuagent.core.text import clean
 from gpuagent.errors import OfferInvalid
 from gpuagent.wire import strict_json
 from gpuagent.wire.bounded_http import Reply
+from gpuagent.wire.header_json import header_json
 
 DEPTH_MAX = 128
 """Levels of nesting in a stranger's document: declared schemas are deep."""
@@ -57,7 +57,7 @@ def unpaid_answer(reply: Reply) -> UnpaidAnswer:
     if len(header) > HEADER_MAX:
         raise OfferInvalid(f"its 402 offer is larger than {HEADER_MAX} bytes")
     try:
-        document = strict_json.parse(b64decode(header, validate=True) if header else reply.body, depth_max=DEPTH_MAX)
+        document = strict_json.parse(header_json(header) if header else reply.body, depth_max=DEPTH_MAX)
     except ValueError as error:  # binascii.Error is one
         raise OfferInvalid("its 402 has no offer that can be read") from error
     version = document.get("x402Version") if isinstance(document, dict) else None

@@ -2,6 +2,7 @@
 
 import atexit
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -146,6 +147,12 @@ def _client(uri: str, timeout_s: float) -> MongoClient[Document]:
         raise unusable(uri, error) from None  # the cause may show a part of the password
 
 
+def _outage(error: ServerSelectionTimeoutError) -> str:
+    """What became of each server, without the driver's picture of all servers and of its own settings."""
+    servers, _, _ = str(error).partition(", Timeout: ")
+    return re.sub(r" \(configured timeouts: [^)]*\)", "", servers)[:200]
+
+
 @contextmanager
 def _explained(client: MongoClient[Document], uri: str) -> Iterator[None]:
     """Errors of setting up as ConfigError, with the connection closed."""
@@ -153,7 +160,7 @@ def _explained(client: MongoClient[Document], uri: str) -> Iterator[None]:
         yield
     except ServerSelectionTimeoutError as error:
         client.close()
-        raise ConfigError(f"MongoDB does not answer, check MONGODB_URI: {str(error)[:200]}") from error
+        raise ConfigError(f"MongoDB does not answer, check MONGODB_URI: {_outage(error)}") from error
     except OperationFailure as error:
         client.close()
         if error.code in UNKNOWN_USER:

@@ -21,7 +21,7 @@ from gpuagent.adapters.mongo.values import Document, amount, date, money, second
 from gpuagent.core import months
 from gpuagent.core.alerts import halt_alert
 from gpuagent.core.model import Vendor
-from gpuagent.core.months import UTC_NAME, MonthBudget
+from gpuagent.core.months import MonthBudget
 from gpuagent.core.policy import (
     FIRST,
     LIMITS,
@@ -32,6 +32,7 @@ from gpuagent.core.policy import (
     loosenings,
 )
 from gpuagent.core.rules import RULES, Rule
+from gpuagent.core.zones import UTC_NAME
 from gpuagent.errors import BadInput, PolicyRefused
 
 Documents = Database[dict[str, Any]]

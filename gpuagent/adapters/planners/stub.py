@@ -197,8 +197,8 @@ def _tries_in_words(count: int) -> str:
 def _percent(chance: float) -> str:
     """A chance in words, and never 100 % of what may fail."""
     if chance >= 1:
-        return "100 %"
-    return "over 99 %" if chance > 0.99 else f"{round(100 * chance)} %"
+        return "100%"
+    return "over 99%" if chance > 0.99 else f"{round(100 * chance)}%"
 
 
 def _wait_for_better(context: Context, outlook: Outlook, waited: int) -> Decision:

@@ -28,6 +28,7 @@ from gpuagent.adapters.vendors.news import WORD_MAX
 from gpuagent.adapters.vendors.probe import probed_quote
 from gpuagent.adapters.vendors.shell_line import read_exit_line, workload_of
 from gpuagent.core.credits import CreditClaim
+from gpuagent.core.dialects import hypercli_gpu
 from gpuagent.core.model import (
     NO_ACCESS,
     NO_ENVELOPE,
@@ -55,6 +56,8 @@ NESTED, FLAT = "amount", "runtime"
 """The two bodies that are documented, by the field that only they have."""
 UNPROCESSABLE = 422
 AMOUNT_MIN = UNIT // 100
+NAMES_MAX = 200
+"""Characters of the names that an error repeats."""
 STATES = {
     "pending": JobStatus.SUBMITTED,
     "queued": JobStatus.SUBMITTED,
@@ -174,16 +177,19 @@ class HyperCliVendor(CommandVendor):
 
     def _price(self, vendor: Vendor, gpu_type: str, count: int) -> tuple[str, Decimal]:
         """The cheapest region of interruptible machines of this kind, and the hour's price there in USD."""
-        key = f"{gpu_type.lower()}_x{count}"
+        suffix = f"_x{count}"
+        key = hypercli_gpu(gpu_type) + suffix
         answer = self._object(vendor, self._call(self._quotes, vendor, "GET", PRICING))
         regions = answer.get(key)
         prices = {
             region: price
             for region, tiers in (regions.items() if isinstance(regions, dict) else ())
-            if isinstance(tiers, Mapping) and (price := _usd(tiers.get("interruptable"))) and _is_name(region)
+            if isinstance(tiers, Mapping) and (price := _interruptible(tiers)) and _is_name(region)
         }
         if not prices:
-            raise VendorError(f"{vendor.vendor_id} has no price for {key}, interruptible, in {PRICING}")
+            listed = clean(", ".join(sorted(name for name in answer if name.endswith(suffix))), NAMES_MAX)
+            names = f": it lists {listed}" if listed and key not in answer else ""
+            raise VendorError(f"{vendor.vendor_id} has no price for {key}, interruptible, in {PRICING}{names}")
         region = min(prices, key=lambda name: (prices[name], name))
         return region, prices[region]
 
@@ -191,7 +197,23 @@ class HyperCliVendor(CommandVendor):
 def _credit(answer: Mapping[str, Any]) -> CreditClaim | None:
     """What it keeps of a cancelled job's amount on the platform's balance, by its own price and time left."""
     cancelled = str(answer.get("state")).lower() == "canceled"
-    return read_unused(answer.get("price_per_hour"), answer.get("time_left")) if cancelled else None
+    return read_unused(answer.get("price_per_hour"), _seconds_left(answer)) if cancelled else None
+
+
+def _seconds_left(answer: Mapping[str, Any]) -> object:
+    """Of the job's runtime; by its times where it does not say so itself. 0 where they are not to be had."""
+    if (left := answer.get("time_left")) is not None:
+        return left
+    runtime, began, ended = (answer.get(name) for name in ("runtime", "started_at", "completed_at"))
+    if began is None:
+        return runtime
+    times = [Decimal(time) for time in (runtime, began, ended) if isinstance(time, int | Decimal)]
+    return times[0] - max(times[2] - times[1], Decimal(0)) if len(times) == 3 else 0
+
+
+def _interruptible(tiers: Mapping[str, Any]) -> Decimal | None:
+    """The price of the tier, which it misspells."""
+    return _usd(tiers.get("interruptable", tiers.get("interruptible")))
 
 
 def _usd(value: object) -> Decimal | None:
@@ -211,7 +233,7 @@ def _body(quote: Quote, template: str) -> dict[str, Any]:
     line, is_wrapped = command_of(quote, with_env=False, tell_exit=True), quote.envelope != NO_ENVELOPE
     job = {
         "docker_image": workload.image or IMAGE,
-        "gpu_type": quote.gpu_type.lower(),
+        "gpu_type": hypercli_gpu(quote.gpu_type),
         "gpu_count": workload.resources.gpu_count,
         "interruptible": True,
         "command": b64encode(line.encode()).decode(),

@@ -4,6 +4,7 @@ Written from public sources at kartojal/openvps 5b301bf, never called live.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -23,7 +24,7 @@ from gpuagent.adapters.vendors.command_vendor import (
 from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.vendors.news import read_exit_code
 from gpuagent.adapters.vendors.probe import probed_quote
-from gpuagent.adapters.vendors.shell_line import workload_of
+from gpuagent.adapters.vendors.shell_line import read_exit_line, workload_of
 from gpuagent.core.model import (
     NO_ACCESS,
     NO_ENVELOPE,
@@ -48,6 +49,9 @@ VCPUS_MAX, RAM_MB_MIN, RAM_MB_MAX, TIMEOUT_MIN_S, TIMEOUT_MAX_S = 4, 256, 4096, 
 RAM_MB = 512
 MB = 10**6
 IMAGES = ("", "ubuntu-24.04")
+MACHINE_CODES = (1, 255)
+"""The exit codes of a job whose machine it did not reach, or lost (ssh's own): any program may end with them too."""
+_SETUP_FAILED = re.compile(r"=== SETUP \(exit [1-9][0-9]*\) ===")
 STATES = {
     "pending": JobStatus.SUBMITTED,
     "running": JobStatus.RUNNING,
@@ -104,7 +108,10 @@ class OpenVpsVendor(CommandVendor):
         exit_code = read_exit_code(answer.get("exit_code"))
         problem = "its time was up" if answer.get("status") == "timeout" else ""
         news = self._news_of(vendor, vendor_job_id, lines_of(answer, "output"), access.folder)
-        return self._reported(vendor, report_of(status, word, news.lines, exit_code, problem), news, access)
+        lines, program_code = read_exit_line(list(news.lines))
+        if not news.ended and program_code is None and exit_code in MACHINE_CODES and not _is_failed_setup(lines):
+            exit_code, problem = None, f"its machine failed: {lines[-1] if lines else 'without a word'}"
+        return self._reported(vendor, report_of(status, word, lines, exit_code, problem), news, access)
 
     def cancel(
         self,
@@ -119,6 +126,10 @@ class OpenVpsVendor(CommandVendor):
 def digest(job_id: str) -> str:
     """The name by which a job is known outside of its access."""
     return hashlib.sha256(f"openvps/{job_id}".encode()).hexdigest()[:32]
+
+
+def _is_failed_setup(lines: Sequence[str]) -> bool:
+    return bool(lines) and _SETUP_FAILED.fullmatch(lines[0]) is not None
 
 
 def _body(vendor: Vendor, quote: Quote) -> dict[str, Any]:
@@ -137,7 +148,7 @@ def _body(vendor: Vendor, quote: Quote) -> dict[str, Any]:
         raise VendorError(f"{vendor.vendor_id} runs ubuntu-24.04, and this job names the image {workload.image}")
     setup = {"setup": workload.setup} if workload.setup and quote.envelope == NO_ENVELOPE else {}
     return {
-        "command": command_of(quote, with_setup=False),
+        "command": command_of(quote, with_setup=False, tell_exit=True),
         **setup,
         "vcpus": needs.cpu or 1,
         "ram_mb": max(memory, RAM_MB_MIN),

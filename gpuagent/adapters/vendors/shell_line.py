@@ -10,8 +10,8 @@ from gpuagent.core.workload import Workload, from_canonical
 
 BY_URL = ": by signed URLs it can, where FILE_STORE is a bucket (s3://bucket/prefix)"
 EXIT_LINE = "gpuagent: exit code "
-"""The last line of a job whose vendor reports no exit code."""
-_EXIT_LINE = re.compile(re.escape(EXIT_LINE) + r"(\d{1,3})")
+"""What a command prints at its end where the vendor's word for its exit code is none, or is not its alone."""
+_EXIT_LINE = re.compile(re.escape(EXIT_LINE) + r"(\d{1,3})\s*$")
 
 
 def workload_of(order: str) -> Workload:
@@ -42,7 +42,7 @@ def shell_line(workload: Workload, *, with_setup: bool = True, with_env: bool = 
     """Environment, setup and command as one text for sh -c, which ends as the command ends.
 
     with_setup, with_env: False where the vendor has a field of its own for that. tell_exit: the exit code is written
-    as the last line of output, for read_exit_line().
+    as the last line of stdout, for read_exit_line().
     """
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(workload.env.items()) if with_env]
     if with_setup and workload.setup:
@@ -55,11 +55,16 @@ def shell_line(workload: Workload, *, with_setup: bool = True, with_env: bool = 
 
 
 def read_exit_line(logs: list[str]) -> tuple[list[str], int | None]:
-    """The lines without the one of tell_exit at their end, and the exit code in it; None without one."""
-    match = _EXIT_LINE.fullmatch(logs[-1].strip()) if logs else None
-    if not match or int(match[1]) > 255:
-        return logs, None
-    return logs[:-1], int(match[1])
+    """The lines without the last one of tell_exit, and the exit code in it; None without one.
+
+    What was written to stderr may stand behind it, and a line that the program did not end before it.
+    """
+    for place in reversed(range(len(logs))):
+        match = _EXIT_LINE.search(logs[place]) if EXIT_LINE in logs[place] else None
+        if match and int(match[1]) <= 255:
+            unended = logs[place][: match.start()]
+            return [*logs[:place], *([unended] if unended else []), *logs[place + 1 :]], int(match[1])
+    return logs, None
 
 
 def _word(text: str) -> str:

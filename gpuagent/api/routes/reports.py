@@ -29,7 +29,9 @@ routes = APIRouter()
 def spend(
     _: MayRead,
     connections: Connected,
-    by: Literal["vendor", "day", "user", "planner", "tag"] = "vendor",
+    by: Annotated[
+        Literal["vendor", "day", "user", "planner", "tag"], Query(description="what the amounts are grouped by")
+    ] = "vendor",
     since: Annotated[date | None, Query(description="first day, UTC; default: 30 days before until")] = None,
     until: Annotated[date | None, Query(description="first day that does not count; default: tomorrow")] = None,
 ) -> Response:

@@ -59,7 +59,9 @@ def agent_step(body: TickRequest, caller: MayOperate, post: Repeatable) -> Respo
 def agent_status(
     _: MayRead,
     connections: Connected,
-    run_id: Annotated[str, Query(alias="runId", min_length=1, max_length=64, examples=[RUN_ID])],
+    run_id: Annotated[
+        str, Query(alias="runId", min_length=1, max_length=64, description="the run's id", examples=[RUN_ID])
+    ],
     observations: Annotated[int, Query(ge=0, le=OBSERVATIONS_MAX, description="at most so many, the newest")] = 1_000,
 ) -> Response:
     """Show a run with its jobs, payments and observations."""
@@ -74,14 +76,19 @@ def agent_status(
 def runs(
     _: MayRead,
     connections: Connected,
-    status: Literal["running", "completed", "failed"] | None = None,
-    phase: Literal["PLANNING", "APPROVAL", "EXECUTING", "WAITING", "SUCCESS", "FAILED"] | None = None,
-    user: Annotated[str, Query(max_length=TEXT_MAX)] = "",
-    tag: Annotated[str, Query(max_length=TEXT_MAX)] = "",
+    status: Annotated[
+        Literal["running", "completed", "failed"] | None, Query(description="only runs with this status")
+    ] = None,
+    phase: Annotated[
+        Literal["PLANNING", "APPROVAL", "EXECUTING", "WAITING", "SUCCESS", "FAILED"] | None,
+        Query(description="only runs in this phase"),
+    ] = None,
+    user: Annotated[str, Query(max_length=TEXT_MAX, description="only this user's runs")] = "",
+    tag: Annotated[str, Query(max_length=TEXT_MAX, description="only runs with this tag")] = "",
     vendor: Annotated[str, Query(max_length=TEXT_MAX, description="at which the run has a job")] = "",
     text: Annotated[str, Query(max_length=TEXT_MAX, description="words of the goal, or the beginning of an id")] = "",
     sort: Annotated[str, Query(max_length=20, description="started, updated, spent or budget; with :asc behind")] = "",
-    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+    limit: Annotated[int, Query(ge=1, le=200, description="runs of a page")] = 20,
     before: Annotated[str, Query(max_length=100, description="`next` of the page before")] = "",
     user_id: Annotated[str, Query(alias="userId", max_length=TEXT_MAX, description="the same as `user`")] = "",
 ) -> Response:

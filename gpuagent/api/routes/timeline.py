@@ -27,7 +27,7 @@ def timeline(
     kind: Annotated[
         str, Query(max_length=60, description="decision, payment, job, problem or message; several with commas")
     ] = "",
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="entries of a page")] = 100,
     after: Annotated[str, Query(max_length=64, description="`next` of the page before")] = "",
 ) -> Response:
     """List what the run decided, paid, did and was told, oldest first."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from gpuagent import settings, wiring
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports.planner import Planner
+from gpuagent.core.text import counted
 from gpuagent.errors import BadInput, ConfigError
 from gpuagent.planbench.answers import PlannerClient, Priced, SpendLimit, cache_for
 from gpuagent.planbench.catalog import check_prices, find_planner
@@ -94,7 +95,8 @@ class ComparisonRun:
         """The size of the comparison and the most that it can cost, as a sentence."""
         costs = [f"{cost.planner}: at most {cost.calls} questions, {show_usd(cost.amount)}" for cost in self.estimates]
         total = "; ".join(costs) or "nothing"
-        return f"{len(self.scenarios)} scenarios, {len(self.clients)} planners. Asking costs: {total}."
+        scenarios, planners = counted(len(self.scenarios), "scenario"), counted(len(self.clients), "planner")
+        return f"{scenarios}, {planners}. Asking costs: {total}."
 
     def play(self, on_progress: OnProgress | None = None) -> Comparison:
         """Plays every scenario with every planner. Raises BadInput where asking costs money and no limit is set."""

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gpuagent.core.money import usd
+from gpuagent.core.text import counted
 from gpuagent.render.palette import FAILED, PLANNER_COST, SUCCESS, TEXT, WAITING, text_on
 from gpuagent.reports.charts.style import (
     HEIGHT,
@@ -220,6 +221,7 @@ def waste_by_cause(wasted: Frame, marks: Marks) -> Picture:
     _bar_axes(axes, [f"{label(row.vendorId)}: {label(row.cause, 44)}" for row in rows], 0.14)
     axes.set_xlabel("USD (number of jobs)")
     texts = [
-        f"{row.vendorId}, {row.cause}: {USD_ALONE.amount(row.cost)} in {row.jobs} jobs" for row in wasted.itertuples()
+        f"{row.vendorId}, {row.cause}: {USD_ALONE.amount(row.cost)} in {counted(row.jobs, 'job')}"
+        for row in wasted.itertuples()
     ]
     return picture(figure, title, f"{USD_ALONE.amount(wasted.cost.sum())} in all. {joined(texts)}.")

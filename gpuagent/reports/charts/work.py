@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from gpuagent.core.money import UNIT
 from gpuagent.core.status import planner_label
+from gpuagent.core.text import counted
 from gpuagent.planbench.ab import Arm
 from gpuagent.planbench.statistics import Interval
 from gpuagent.render.palette import AVAILABLE, BLACK, SETTLED, SUCCESS, TEXT
@@ -53,7 +54,7 @@ def reliability(vendors: Frame, marks: Marks) -> Picture:
         )
         axes.plot([row.advertised], [place], "|", color=BLACK, markersize=16, markeredgewidth=2, clip_on=False)
         jobs = row.succeeded + row.failed
-        text = f"{row.succeeded} of {jobs} jobs" if jobs else "no job yet"
+        text = f"{row.succeeded} of {counted(jobs, 'job')}" if jobs else "no job yet"
         axes.text(1.02, place, text, va="center", fontsize=9, color=TEXT)
     axes.plot([], [], "|", color=BLACK, markersize=12, markeredgewidth=2, label="advertised")
     axes.plot([], [], "o", color=TEXT, markersize=7, label="learned")

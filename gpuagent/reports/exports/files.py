@@ -5,14 +5,16 @@ Money in files is exact: USD with 6 decimals, in CSV as plain numbers, in Parque
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import pandas as pd
 
 from gpuagent.core.money import usd
 from gpuagent.errors import BadInput
+from gpuagent.render.drafts import output
 from gpuagent.reports import frames, sections
 from gpuagent.reports.exports import focus, journal
 from gpuagent.reports.exports.csv_text import SECONDS, Frames, csv_pieces
@@ -43,25 +45,26 @@ def uncounted(rows: int) -> None:
 def write(report: Report, form: str, out: Path, count: Count = uncounted) -> list[Path]:
     """Write html, focus or journal to the file `out`, or csv or parquet into the folder `out`; the files written.
 
-    All but the page are written as they are read, in bounded memory. count: is called with the rows of each batch.
-    Raises BadInput for an unknown form, or where nothing can be written.
+    All but the page are written as they are read, in bounded memory, and take their places once all is written. count:
+    is called with the rows of each batch. Raises BadInput for an unknown form, or where nothing can be written.
     """
     if form not in FORMATS:
         raise BadInput(f"no format {form!r}; there are: {', '.join(FORMATS)}")
     try:
         if form in FILES:
             out.parent.mkdir(parents=True, exist_ok=True)
-            with out.open("w", encoding="utf-8", newline="") as file:
-                file.writelines(pieces(report, form, count))
+            with output(out) as file:
+                file.writelines(piece.encode() for piece in pieces(report, form, count))
             return [out]
         out.mkdir(parents=True, exist_ok=True)
-        with report.stream() as stream:
-            return [
-                _write_frames(_counted(batches, count), form, out / f"{name}.{form}")
-                for name, batches in batched_tables(report, stream).items()
-            ]
+        with report.stream() as stream, ExitStack() as whole:  # the tables of one moment take their places together
+            batched = batched_tables(report, stream)
+            files = {name: whole.enter_context(output(out / f"{name}.{form}")) for name in batched}
+            for name, batches in batched.items():
+                _write_frames(_counted(batches, count), form, files[name])
+        return [out / f"{name}.{form}" for name in files]
     except OSError as error:
-        raise BadInput(f"{error.filename or out} cannot be written: {error.strerror}") from error
+        raise BadInput(f"{out} cannot be written: {error.strerror}") from error
 
 
 def write_all(report: Report, folder: str) -> list[Path]:
@@ -176,11 +179,10 @@ def _in_usd(frame: Frame) -> Frame:
     return frame.assign(**{name: frame[name].map(lambda units: usd(int(units))).astype("object") for name in money})
 
 
-def _write_frames(batches: Frames, form: str, path: Path) -> Path:
+def _write_frames(batches: Frames, form: str, file: BinaryIO) -> None:
     if form == "csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            file.writelines(csv_pieces(batches))
-        return path
+        file.writelines(piece.encode() for piece in csv_pieces(batches))
+        return
     import pyarrow
     from pyarrow import parquet
 
@@ -190,11 +192,10 @@ def _write_frames(batches: Frames, form: str, path: Path) -> Path:
     def table(frame: Frame) -> Any:
         return pyarrow.Table.from_pandas(frame, schema, preserve_index=False)
 
-    with parquet.ParquetWriter(path, table(first).schema) as writer:
+    with parquet.ParquetWriter(file, table(first).schema) as writer:
         for frame in chain([first], batches):
             if len(frame):
                 writer.write_table(table(frame))
-    return path
 
 
 def _schema(frame: Frame) -> Any:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from gpuagent.core.belief import learned
 from gpuagent.core.context import PastJob
+from gpuagent.core.text import counted
 from gpuagent.reports.frames import Frame
 
 RELIABILITY = {
@@ -54,4 +55,4 @@ def verdict(advertised: float, low: float, high: float, jobs: int) -> str:
         return "no job yet"
     within = "as advertised" if high - low <= WIDE else "not refuted yet"
     text = "worse than advertised" if advertised > high else "better than advertised" if advertised < low else within
-    return f"{text}, {jobs} job{'s' if jobs != 1 else ''}"
+    return f"{text}, {counted(jobs, 'job')}"

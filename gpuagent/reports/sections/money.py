@@ -1,5 +1,6 @@
 """The sections on money: headlines, cost per hour, waste, payments."""
 
+from gpuagent.core.text import counted
 from gpuagent.reports.charts import money as charts
 from gpuagent.reports.figures import spend
 from gpuagent.reports.page import ReportSection
@@ -11,9 +12,8 @@ def overview(report: Report) -> ReportSection:
     """The headlines."""
     note = "Spent = paid to vendors − refunded + planner cost. Money counts when it settled, a run when it was started."
     if report.original_runs:
-        note += (
-            f" {report.original_runs:,} runs of the original system are left out: nothing of them is proven on chain."
-        )
+        count = counted(report.original_runs, "run")
+        note += f" {count} of the original system left out: nothing of that is proven on chain."
     nothing = [Paragraph(report.nothing, alarm=True)] if report.nothing else []
     return ReportSection("Headlines", note, [*nothing, Cards(report.headlines, report.display)])
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from gpuagent.core.text import counted
 from gpuagent.planbench.ab import Arm
 from gpuagent.reports.charts import work as charts
 from gpuagent.reports.figures import reliability as vendor_reliability
@@ -145,7 +146,11 @@ def chain(report: Report) -> ReportSection:
     if sweep := report.chain.sweep:
         amounts = {"moved on chain": sweep.moved, "settled in the ledgers": sweep.settled, "held": sweep.held}
         sums = "; ".join(f"{name} {report.display.amount(amount)}" for name, amount in amounts.items())
-        parts.append(Paragraph(f"{sums}; {sweep.transfers} transfers, {sweep.in_flight} payments in flight."))
+        parts.append(
+            Paragraph(
+                f"{sums}; {counted(sweep.transfers, 'transfer')}, {counted(sweep.in_flight, 'payment')} in flight."
+            )
+        )
         parts.append(_findings_table(sweep.findings))
     note = "Every wallet of this database since its first run, whatever the period, user, tag and vendor."
     return ReportSection("Ledger against chain", note, parts)

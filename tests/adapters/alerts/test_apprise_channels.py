@@ -90,7 +90,7 @@ def test_a_channel_that_answers_without_end_is_left(monkeypatch: pytest.MonkeyPa
         with connection, suppress(OSError):
             connection.recv(65_536)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-            for _ in range(100):
+            for _ in range(2000):
                 connection.sendall(b" ")
                 if over.wait(0.05):
                     return
@@ -101,4 +101,4 @@ def test_a_channel_that_answers_without_end_is_left(monkeypatch: pytest.MonkeyPa
         problem = AppriseMessenger({"ops": f"json://127.0.0.1:{listener.getsockname()[1]}/"}).send("ops", MESSAGE)
         took_s = time.monotonic() - started
         over.set()
-    assert (problem, took_s < 3) == ("it was not done with the message after 0.3 s", True)
+    assert (problem, took_s < 60) == ("it was not done with the message after 0.3 s", True)

@@ -115,6 +115,16 @@ def test_cursors_are_followed(stub: DiscoveryLists, client: HttpDiscovery) -> No
     assert bazaar.pages == 3
 
 
+def test_a_search_that_shows_a_part_says_so(stub: DiscoveryLists, client: HttpDiscovery) -> None:
+    """CDP's search gives 20 rows, no cursor, and partialResults; it refuses who asks for more, or too long a query."""
+    bazaar = stub.lists["bazaar"]
+    bazaar.rows, bazaar.quirks = [stub.row(f"/{number}") for number in range(25)], ListQuirks(cursors=False)
+    bazaar.quirks.page_rows = 20
+    reading = client.listings(stub.list_url("bazaar"), "job " * 200)
+    assert (len(reading.listings), reading.searched, bazaar.pages) == (20, True, 1)
+    assert reading.notes == ("it knows more that fits than it shows: search for more words",)
+
+
 @pytest.mark.parametrize("name", ["bazaar", "plain"])
 @pytest.mark.safety("a list of vendors without an end is read to a bound")
 def test_endless_paging_ends(

@@ -12,6 +12,7 @@ from gpuagent.core.run_list import RunFilter, RunPage, RunSort, SortField
 from gpuagent.errors import BadInput, StoreError
 from gpuagent.panels.event_log import FILTERS
 from tests.support.factories import PAYER, TOKEN
+from tests.support.profiler import profiled
 from tests.support.report_history import ALPHA, BETA, Book, report, seconds
 
 SEEN = {"op": {"$in": ["query", "command"]}, "planSummary": {"$exists": True}}
@@ -70,16 +71,14 @@ INDEXED = ("IXSCAN", "IDHACK", "EOF", "COUNT_SCAN", "RECORD_STORE_FAST_COUNT")
 
 
 @pytest.fixture
-def profiled(own_book: tuple[Book, Any]) -> Any:
+def profiled_book(own_book: tuple[Book, Any]) -> Any:
     """A history whose database notes the plan of every query."""
-    book, database = own_book
-    database.command("profile", 2)
-    yield book, database
-    database.command("profile", 0)
+    with profiled(own_book[1]):
+        yield own_book
 
 
-def test_every_list_has_an_index(profiled: tuple[Book, Any]) -> None:
-    book, database = profiled
+def test_every_list_has_an_index(profiled_book: tuple[Book, Any]) -> None:
+    book, database = profiled_book
     run_id = book.runs["A"].run_id
     seen = 0
     for name, read in LISTS.items():
@@ -96,9 +95,9 @@ def test_every_list_has_an_index(profiled: tuple[Book, Any]) -> None:
     assert seen >= len(LISTS)
 
 
-def test_what_counts_against_a_day_is_added_up_in_the_index(profiled: tuple[Book, Any]) -> None:
+def test_what_counts_against_a_day_is_added_up_in_the_index(profiled_book: tuple[Book, Any]) -> None:
     """However many jobs were bought that day, and ever: none of them is read."""
-    book, database = profiled
+    book, database = profiled_book
     run, at = book.runs["A"], seconds("2026-11-30T00:00")
     caps = replace(book.store.policy(), wallet_per_day=1, vendor_per_day=1)
     read = partial(book.store.usage, run, run.network, (ALPHA, BETA), at, rules=caps)
@@ -192,8 +191,8 @@ def test_more_than_a_thousand_are_not_counted_and_a_list_has_its_time(
         book.db.reads.run_page()
 
 
-def test_a_report_sees_in_indexes_alone_which_runs_have_changed(profiled: tuple[Book, Any]) -> None:
-    book, database = profiled
+def test_a_report_sees_in_indexes_alone_which_runs_have_changed(profiled_book: tuple[Book, Any]) -> None:
+    book, database = profiled_book
     run_ids = ("0" * 24, "f" * 24)
     with book.db.reads.history() as rows:
         counts = rows.run_counts(report(book.db).scope, *run_ids)

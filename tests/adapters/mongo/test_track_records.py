@@ -165,5 +165,5 @@ def test_a_cap_that_another_process_fills_meanwhile_holds(world: World, monotoni
     run = world.tick(world.start())
     assert run.jobs == ()
     (wait,) = world.observations(run, "agent_reasoning")
-    assert wait["content"].count("not reserved: 1.40 USD would pass the cap of 14.00 USD (wallet per day)") == 1
+    assert wait["content"].count("not reserved: 1.40 USD would exceed the cap of 14.00 USD (wallet per day)") == 1
     assert world.usage(run).wallet_day == 10 * PRICE

@@ -14,6 +14,7 @@ from gpuagent.core.transitions import apply
 from gpuagent.errors import PolicyRefused
 from gpuagent.tick import step
 from tests.support.clock import ManualClock
+from tests.support.profiler import profiled
 from tests.support.world import World
 
 VENDOR_ID = "gpu_vendor_1"
@@ -86,11 +87,6 @@ def test_nothing_is_read_for_a_reservation_far_from_its_caps(world: World) -> No
 
 def reads(database: Any, act: Callable[[], Any]) -> int:
     """How often sums and records were read within transactions."""
-    database.command("profile", 2)
-    try:
+    with profiled(database) as profile:
         act()
-        within = {"command.aggregate": "policies", "command.autocommit": False}
-        return int(database["system.profile"].count_documents(within))
-    finally:
-        database.command("profile", 0)
-        database.drop_collection("system.profile")
+        return int(profile.count_documents({"command.aggregate": "policies", "command.autocommit": False}))

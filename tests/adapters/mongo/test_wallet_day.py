@@ -15,6 +15,7 @@ from gpuagent.core.model import Run
 from gpuagent.core.policy import DAY_S
 from gpuagent.errors import PolicyRefused
 from tests.support.factories import PAYER, RUN, TOKEN, VENDOR
+from tests.support.profiler import profiled
 from tests.support.run_states import STATES
 from tests.support.world import World
 
@@ -153,15 +154,10 @@ def test_what_was_released_since_refuses_nothing(world: World, store: MongoStore
 def test_far_from_a_cap_no_job_is_read_for_it(world: World, store: MongoStore) -> None:
     world.allow(wallet_per_day=100 * PRICE)
     save(world, store)
-    database: Any = store.connection.database
-    database.command("profile", 2)
-    try:
+    with profiled(store.connection.database) as profile:
         run = save(world, store)
         save_next(world, store, run, "authorized")
-        reads = list(database["system.profile"].find({"command.aggregate": "policies"}))
-    finally:
-        database.command("profile", 0)
-        database.drop_collection("system.profile")
+        reads = list(profile.find({"command.aggregate": "policies"}))
     assert len(reads) == 2, "the policy, and the vendor's record, for the reservation and for the signature"
     assert not [read for read in reads if "'from': 'jobs'" in str(read["command"])]
 

@@ -21,8 +21,8 @@ def test_it_says_what_it_compared() -> None:
     thought = StubPlanner().decide(context(SURE, CHEAP))
     assert (thought.decision.action, thought.decision.vendor_id) == (Action.START_JOB, "cheap")
     assert thought.decision.reason == (
-        "cheap: 73 % likely at 1.40 USD, the cheapest there is; 3.60 USD are left for two more tries; together 97 %; "
-        "next best sure: 78 % likely at 1.75 USD"
+        "cheap: 73% likely at 1.40 USD, the cheapest there is; 3.60 USD are left for two more tries; together 97%; "
+        "next best sure: 78% likely at 1.75 USD"
     )
     scores = thought.record["scores"]
     assert isinstance(scores, dict)
@@ -137,9 +137,9 @@ def test_the_worst_call_is_quick() -> None:
 @pytest.mark.parametrize(
     ("available", "phrase"),
     [
-        (1_400_000, "cheap: 73 % likely at 1.40 USD, the cheapest there is; 0.00 USD are left, for no further try"),
+        (1_400_000, "cheap: 73% likely at 1.40 USD, the cheapest there is; 0.00 USD are left, for no further try"),
         (2_800_000, "1.40 USD are left for one more try; together"),
-        (50_000_000, "48.60 USD are left for seven more tries; together over 99 %"),
+        (50_000_000, "48.60 USD are left for seven more tries; together over 99%"),
     ],
 )
 def test_a_choice_is_told_with_what_is_left_and_for_what(available: int, phrase: str) -> None:

@@ -124,8 +124,8 @@ def test_it_says_what_it_counted_with() -> None:
     market = several(candidate(*CHEAP, open_jobs=1), candidate(*SURE), missing=3, money=13 * UNIT, opened=1)
     thought = StubPlanner().decide(market)
     assert thought.decision.reason == (
-        "cheap: 61 % likely at 4.00 USD; of 3 missing jobs, 1 of them open, 2.00 are expected to complete with the "
-        "13.00 USD left, 5.43 USD for each to be bought or likely to be replaced; next best sure: 80 % likely at "
+        "cheap: 61% likely at 4.00 USD; of 3 missing jobs, 1 of them open, 2.00 are expected to complete with the "
+        "13.00 USD left, 5.43 USD for each to be bought or likely to be replaced; next best sure: 80% likely at "
         "6.00 USD, then 1.79 jobs"
     )
     assert thought.record["rest"] == {

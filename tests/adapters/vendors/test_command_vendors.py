@@ -167,6 +167,26 @@ class TestHyperCli:
         assert body["job"]["env_vars"] == {"A": "b"}
         assert "echo hi" in b64decode(body["job"]["command"]).decode()
 
+    @pytest.mark.parametrize(
+        ("gpu", "sent"),
+        [("A100-80GB", "a100_80"), ("a100 40 GB", "a100_40"), ("RTX 6000 Ada", "rtx6000ada"), ("A100_40", "a100_40")],
+    )
+    def test_a_gpu_is_ordered_by_the_name_that_its_list_has(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer, gpu: str, sent: str
+    ) -> None:
+        names = ("a100_40", "a100_80", "rtx6000ada", "l40s", "h100")
+        prices = {f"{name}_x{count}": {"us": {"interruptible": 1}} for name in names for count in (1, 2)}
+        server.answer("GET /instances/pricing", RoutedAnswer(prices))
+        server.answer(ORDERS["hypercli"], asks(1_000_000))
+        quote = adapter.quote(shop, "goal", gpu, Decimal(1), order())
+        challenge = adapter.challenge(shop, Reserved("job-1", quote, 0))
+        assert (quote.template_id, challenge.accepts[0].amount) == ("amount us", "1000000")
+        assert [request.body["job"]["gpu_type"] for request in server.requests[1:]] == [sent, sent]
+        assert server.requests[-1].body["job"]["region"] == "us"
+        server.answer(ORDERS["hypercli"], RoutedAnswer({"detail": []}, 422))
+        with pytest.raises(VendorError, match=r"for a100_x1, .*: it lists a100_40_x1, a100_80_x1, h100_x1, l40s"):
+            adapter.quote(shop, "goal", "A100", Decimal(1), order())
+
     def test_a_422_is_answered_by_the_other_body(
         self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
     ) -> None:
@@ -254,6 +274,26 @@ class TestHyperCli:
         self, adapter: CommandVendor, shop: Vendor, server: RoutedServer, state: str, amount: int
     ) -> None:
         news = {"job_id": "j", "state": state, "price_per_hour": 1.4, "time_left": 1_800}
+        server.answer("GET /api/jobs/j", RoutedAnswer(news))
+        credit = adapter.status(shop, "j", access=ACCESS).credit
+        assert credit == (CreditClaim(CreditKind.BALANCE, amount) if amount else None)
+
+    @pytest.mark.parametrize(
+        ("times", "amount"),
+        [
+            ({"started_at": None, "completed_at": 1_790_000_000.5}, 1_400_000),
+            ({"started_at": 1_790_000_000.5, "completed_at": 1_790_001_800.5}, 700_000),
+            ({"started_at": 1_790_000_000, "completed_at": None}, 0),
+            ({"started_at": "2026-11-30T00:00:00Z", "completed_at": 1_790_001_800}, 0),
+            ({"started_at": 1_790_000_000, "completed_at": 1_790_009_999}, 0),
+            ({"started_at": 1_790_000_000, "completed_at": 1_790_000_000, "time_left": 1_800}, 700_000),
+        ],
+    )
+    def test_what_is_left_follows_from_its_times_where_it_does_not_say_so(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer, times: dict[str, Any], amount: int
+    ) -> None:
+        """Its OpenAPI document has no time_left; its SDK has one."""
+        news = {"job_id": "j", "state": "canceled", "price_per_hour": 1.4, "runtime": 3_600, **times}
         server.answer("GET /api/jobs/j", RoutedAnswer(news))
         credit = adapter.status(shop, "j", access=ACCESS).credit
         assert credit == (CreditClaim(CreditKind.BALANCE, amount) if amount else None)
@@ -411,3 +451,27 @@ class TestOpenVps:
             server.answer("GET /v1/jobs/mine", RoutedAnswer({"job_id": "mine", "status": word, "exit_code": 2}))
             report = adapter.status(shop, digest("mine"), access=JobAccess("mine"))
             assert (report.status, report.exit_code) == (status, 2)
+
+    @pytest.mark.parametrize(
+        ("code", "output", "fault"),
+        [
+            (1, "SSH not available after 30 seconds", "its machine failed: SSH not available after 30 seconds"),
+            (1, "", "its machine failed: without a word"),
+            (255, "50 %\nclient_loop: send disconnect: Broken pipe", "its machine failed: client_loop: send"),
+            (1, "a\ngpuagent: exit code 1\nWarning: Permanently added '10.0.0.2' to known hosts.", ""),
+            (255, "gpuagent: exit code 255\n", ""),
+            (1, "=== SETUP (exit 1) ===\nE: no such package\n\n", ""),
+            (3, "an order without that line", ""),
+        ],
+    )
+    def test_a_machine_that_is_lost_is_no_end_of_the_program(
+        self, adapter: CommandVendor, shop: Vendor, server: RoutedServer, code: int, output: str, fault: str
+    ) -> None:
+        """It has exit code 1 or ssh's 255 for what it did not do, and no program is to be blamed for that."""
+        answer = {"job_id": "mine", "status": "failed", "exit_code": code, "output": output}
+        server.answer("GET /v1/jobs/mine", RoutedAnswer(answer))
+        report = adapter.status(shop, digest("mine"), access=JobAccess("mine"))
+        assert report.exit_code == (None if fault else code)
+        assert report.error_message.startswith(fault)
+        assert bool(report.error_message) is bool(fault)
+        assert not any("exit code" in line for line in report.logs)

@@ -55,7 +55,7 @@ def test_success(purchases: Purchases, cell: Cell) -> None:
     name, (job,) = purchases.protocol.name, run.jobs
     assert (job.quote.protocol, dict(purchases.world.books(run).protocols)) == (name, {name: job.quote.amount})
     logs = [entry["content"] for entry in purchases.world.observations(run, "job_log")]
-    assert logs == ["hello"]
+    assert logs[0] == "hello"  # behind it may stand what the seller's own ssh says
     cell(purchases.outcome(run))
 
 

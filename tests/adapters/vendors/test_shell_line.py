@@ -19,7 +19,7 @@ def order(command: str | list[str] = "true", **fields: Any) -> str:
 
 
 def run(line: str) -> tuple[list[str], int]:
-    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, timeout=90, check=False)
     return done.stdout.splitlines(), done.returncode
 
 
@@ -49,16 +49,19 @@ def test_a_vendor_s_own_fields_are_left_to_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("logs", "code"),
+    ("logs", "lines", "code"),
     [
-        ([], None),
-        (["gpuagent: exit code 3", "more"], None),
-        (["gpuagent: exit code 300"], None),
-        (["x gpuagent: exit code 3"], None),
+        ([], [], None),
+        (["gpuagent: exit code 3", "a warning"], ["a warning"], 3),
+        (["gpuagent: exit code 0", "gpuagent: exit code 3 "], ["gpuagent: exit code 0"], 3),
+        (["50 %gpuagent: exit code 3"], ["50 %"], 3),
+        (["gpuagent: exit code 300"], ["gpuagent: exit code 300"], None),
+        (["gpuagent: exit code 3 or so"], ["gpuagent: exit code 3 or so"], None),
     ],
 )
-def test_only_a_last_line_tells_the_exit_code(logs: list[str], code: int | None) -> None:
-    assert read_exit_line(logs) == (logs, code)
+def test_the_last_such_line_tells_the_exit_code(logs: list[str], lines: list[str], code: int | None) -> None:
+    """Behind it may stand what went to stderr, and before it what the program left without an end of line."""
+    assert read_exit_line(logs) == (lines, code)
 
 
 @pytest.mark.parametrize(

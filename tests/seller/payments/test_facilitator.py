@@ -10,9 +10,11 @@ from x402.mechanisms.evm.constants import BALANCE_OF_ABI
 
 from seller.payments.facilitator import Signer
 from seller.payments.node import Node, NodeError
+from seller.payments.numbering import STALLED_S
 from tests.support.rpc_proxy import RpcProxy
 
 KEY, TOKEN, CHAIN_ID = "0x" + "1" * 64, "0x" + "a" * 40, 84532
+PRICE = 1_000
 LEGACY_V = 35 + 2 * CHAIN_ID
 REFUSED = "execution reverted: FiatTokenV2: authorization is used or canceled"
 
@@ -24,13 +26,14 @@ class Mempool:
         self.sent: list[Any] = []
         self.refuses = False
         self.has = False
+        self.count = 5
 
     def __call__(self, call: dict[str, Any]) -> dict[str, Any]:
         answer = {"jsonrpc": "2.0", "id": call["id"]}
         if call["method"] == "eth_getTransactionByHash":
             return answer | {"result": {"hash": call["params"][0]} if self.has else None}
         if call["method"] != "eth_sendRawTransaction":
-            return answer | {"result": "0x5"}
+            return answer | {"result": hex(self.count if call["method"] == "eth_getTransactionCount" else PRICE)}
         if self.refuses:
             return answer | {"error": {"code": -32000, "message": REFUSED}}
         raw = bytes.fromhex(call["params"][0][2:])
@@ -68,3 +71,38 @@ def test_what_the_node_has_is_sent_however_it_refuses_its_repetition() -> None:
         mempool.refuses = False
         assert signer.write_contract(TOKEN, BALANCE_OF_ABI, "balanceOf", TOKEN) != first
     assert [int.from_bytes(fields[0]) for fields in mempool.sent] == [6], "no number is given twice"
+
+
+@pytest.mark.safety("a chain that loses a seller's transaction, by a reorganization or for its price")
+def test_what_the_chain_lost_holds_up_no_later_settlement(safety_note: Any) -> None:
+    mempool, now = Mempool(), [1_000.0]
+    with closing(RpcProxy(mempool)) as proxy, closing(Node(proxy.url)) as node:
+        signer = Signer(node, CHAIN_ID, KEY, monotonic=lambda: now[0])
+
+        def write_after(seconds: float) -> tuple[int, int]:
+            """Number and price of gas of a transaction that is sent so much later."""
+            now[0] += seconds
+            signer.write_contract(TOKEN, BALANCE_OF_ABI, "balanceOf", TOKEN)
+            return int.from_bytes(mempool.sent[-1][0]), int.from_bytes(mempool.sent[-1][1])
+
+        assert [write_after(0), write_after(STALLED_S), write_after(0)] == [(5, PRICE), (6, PRICE), (7, PRICE)]
+        number, price = write_after(1)
+        assert number == 5, "nothing was mined for so long: what is next is lost"
+        assert price > PRICE * 1.1, "or it is too cheap, and nodes replace it for a tenth more"
+        assert write_after(1) == (6, PRICE), "the replacement has as long"
+        mempool.count = 8
+        assert write_after(3_600) == (8, PRICE), "the others were there, and all is mined"
+        assert write_after(STALLED_S + 1)[0] == 8, "which the chain took back"
+        mempool.count = 9
+        assert write_after(0) == (9, PRICE)
+    safety_note(f"the lost one's number is used again after {STALLED_S} s; what waited behind it goes on")
+
+
+def test_the_number_of_what_was_taken_back_is_free_at_once() -> None:
+    mempool = Mempool()
+    with closing(RpcProxy(mempool)) as proxy, closing(Node(proxy.url)) as node:
+        signer = Signer(node, CHAIN_ID, KEY)
+        for _ in range(2):
+            signer.write_contract(TOKEN, BALANCE_OF_ABI, "balanceOf", TOKEN)
+            signer.renumber()
+    assert [int.from_bytes(fields[0]) for fields in mempool.sent] == [5, 5]

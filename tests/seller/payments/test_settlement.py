@@ -4,9 +4,23 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any
 
+import pytest
+
 from seller.payments.node import Node as Client
+from seller.payments.node import NodeError
 from seller.payments.payment import Authorization
-from seller.payments.settlement import TRANSFER, USED, VALID_MAX_S, WINDOW_BLOCKS, Dead, Ledger, Open, Paid
+from seller.payments.settlement import (
+    CANCELED,
+    TRANSFER,
+    UNSEEN_MAX_S,
+    USED,
+    VALID_MAX_S,
+    WINDOW_BLOCKS,
+    Dead,
+    Ledger,
+    Open,
+    Paid,
+)
 from tests.support.rpc_proxy import RpcProxy, logs_width
 
 TOKEN, PAYER, PAYEE = ("0x" + digit * 40 for digit in "abc")
@@ -19,7 +33,8 @@ class Node:
     """A chain with one block every two seconds. used_in: the block that has the payment.
 
     lags: the newest state that it tells of is older than that. other_tx: a transfer alike, that used no authorization.
-    beside: the nonces that the payment's transaction used, in order, and what each transferred.
+    beside: the nonces that the payment's transaction used, in order, and what each transferred. unindexed: it has no
+    logs and receipts yet. use: the topic of the log of the authorization's use.
     """
 
     def __init__(
@@ -31,9 +46,12 @@ class Node:
         lags: bool = False,
         other_tx: str = "",
         beside: Sequence[tuple[str, int]] = (),
+        unindexed: bool = False,
+        use: str = USED,
     ) -> None:
         self.head, self.used_in, self.amount = head, used_in, amount
         self.lags, self.other_tx = lags, other_tx
+        self.unindexed, self.use = unindexed, use
         self.uses = beside or [(NONCE, amount)]
         self.searched: list[int] = []
         self._methods: dict[str, Callable[..., Any]] = {
@@ -62,9 +80,13 @@ class Node:
         assert width <= 10_000
         self.searched.append(width)
         first, last = int(query["fromBlock"], 16), int(query["toBlock"], 16)
-        return [self._log(USED)] if self.used_in is not None and first <= self.used_in <= last else []
+        if self.used_in is None or self.unindexed or not first <= self.used_in <= last:
+            return []
+        return [self._log(self.use)] if self.use in query["topics"][0] else []
 
-    def _receipt(self, tx: str) -> dict[str, Any]:
+    def _receipt(self, tx: str) -> dict[str, Any] | None:
+        if self.unindexed:
+            return None
         if tx == self.other_tx:
             return {"logs": [self._log(TRANSFER, 5)]}
         pairs = ((self._log(USED, nonce=nonce), self._log(TRANSFER, amount)) for nonce, amount in self.uses)
@@ -72,7 +94,7 @@ class Node:
 
     def _log(self, topic: str, amount: int = 0, nonce: str = NONCE) -> dict[str, Any]:
         names = ["0x" + address[2:].rjust(64, "0") for address in (PAYER, PAYEE)]
-        topics = [topic, names[0], nonce] if topic == USED else [topic, *names]
+        topics = [topic, *names] if topic == TRANSFER else [topic, names[0], nonce]
         block, data = hex(self.used_in or 0), f"0x{amount:064x}"
         fields = {"address": TOKEN, "topics": topics, "data": data}
         return fields | {"transactionHash": TX, "blockNumber": block, "logIndex": "0x0", "transactionIndex": "0x0"}
@@ -135,3 +157,21 @@ def test_one_transfer_pays_one_authorization_of_the_transaction_that_used_severa
 def test_what_a_facilitator_names_that_is_no_transaction_is_not_looked_for() -> None:
     """A hosted one may answer with a number of its own: what is paid is paid all the same."""
     assert look_up(Node(head=OLD, used_in=OLD), OLD + 100, tx="batch-7") == Paid(TX)
+
+
+@pytest.mark.safety("a seller's node that knows of a payment's use, and has neither its log nor its receipt yet")
+def test_a_payment_whose_logs_lag_is_no_verdict(safety_note: Any) -> None:
+    """Its buyer has paid: were it dead, the purchase would be forgotten, and the buyer asked to pay again."""
+    node = Node(head=OLD, used_in=OLD - 1, unindexed=True)
+    for tx in ("", TX):
+        with pytest.raises(NodeError, match="has no log"):
+            look_up(node, OLD + 100, tx)
+    node.unindexed = False
+    assert look_up(node, OLD + 100) == Paid(TX)
+    late = Node(head=OLD + UNSEEN_MAX_S, used_in=OLD - 1, unindexed=True)
+    assert isinstance(look_up(late, OLD), Dead), "nothing waits for ever"
+    safety_note("undecided until the log is there; paid then")
+
+
+def test_one_that_its_payer_canceled_is_dead_at_once() -> None:
+    assert isinstance(look_up(Node(head=OLD, used_in=OLD - 1, use=CANCELED), OLD + 100), Dead)

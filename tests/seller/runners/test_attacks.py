@@ -258,8 +258,8 @@ def test_links(cell: Cell, safety_note: SafetyNote) -> None:
 @pytest.mark.safety("a job that rewrites its own metrics and progress harms no one: numbers are read, cursors stay")
 def test_metrics(cell: Cell, safety_note: SafetyNote) -> None:
     cell.start("metrics", attacks.METRICS, checkpoint="c")
-    eventually(lambda: len(cell.runner.metrics("metrics", 0)[0]) == 50, 30.0)
-    eventually(lambda: cell.runner.checkpoint("metrics"), 30.0)
+    eventually(lambda: len(cell.runner.metrics("metrics", 0)[0]) == 50)
+    eventually(lambda: cell.runner.checkpoint("metrics"))
     before = cell.runner.checkpoint("metrics")
     _, cursor = cell.runner.metrics("metrics", 0)
     (cell.work("metrics") / "go").touch()

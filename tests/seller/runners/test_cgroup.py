@@ -79,6 +79,7 @@ def test_of_this_machine() -> None:
         folders = [path for path in group._paths() if (path / "cgroup.procs").read_text().split() == [str(process.pid)]]
         assert folders == group._paths()
         cgroup.of("test-of-cgroups").remove()
-        eventually(lambda: process.poll() is not None, 10.0)
+        eventually(lambda: process.poll() is not None)
+        assert process.returncode < 0, "it was killed"
     assert not [path for path in group._paths() if path.exists()]
     assert isinstance(group, Cgroup)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,19 +73,24 @@ def folder(tmp_path: Path) -> JobFolder:
 
 @pytest.fixture
 def run(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int | None, str]]:
-    def run(isolation: FakeIsolation, limits: Limits = Limits(), **order: object) -> tuple[int | None, str]:  # noqa: B008
+    def run(
+        isolation: FakeIsolation,
+        limits: Limits = Limits(),  # noqa: B008
+        clock: Callable[[], float] = time.monotonic,
+        **order: object,
+    ) -> tuple[int | None, str]:
         monkeypatch.setattr(supervise, "open_isolation", lambda *_: isolation)
         document = {**ORDER, "limits": {name: getattr(limits, name) for name in limits.__slots__}, **order}
-        return Supervision(folder, document, None).run({})
+        return Supervision(folder, document, None, clock).run({})
 
     return run
 
 
-def test_the_paid_time_begins_after_the_pull(
-    run: Callable[..., tuple[int | None, str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_paid_time_begins_after_the_pull(run: Callable[..., tuple[int | None, str]]) -> None:
     hours = [0.0]
-    monkeypatch.setattr("seller.runners.supervise.time.time", lambda: hours[0] * 3600)
+
+    def clock() -> float:
+        return hours[0] * 3600
 
     def pull() -> str:
         hours[0] += 1
@@ -92,7 +98,9 @@ def test_the_paid_time_begins_after_the_pull(
 
     program = FakeProgram(goes_on=True)
     program.problem = lambda: "reached"  # type: ignore[method-assign]
-    assert run(FakeIsolation(program, preparation=pull)) == (None, "reached"), "an hour of pulling is not the buyer's"
+    assert run(FakeIsolation(program, preparation=pull), clock=clock) == (None, "reached"), (
+        "an hour of pulling is not the buyer's"
+    )
     hours[0] = 0.0
 
     def work() -> str:
@@ -100,8 +108,17 @@ def test_the_paid_time_begins_after_the_pull(
         return "worked on and on" if hours[0] > 1 else ""
 
     program.problem = work  # type: ignore[method-assign]
-    assert run(FakeIsolation(program)) == (None, "the paid time has ended")
+    assert run(FakeIsolation(program), clock=clock) == (None, "the paid time has ended")
     assert program.is_ended
+
+
+def test_a_machine_whose_clock_is_set_takes_no_paid_time_away(
+    run: Callable[..., tuple[int | None, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, days, waits = FakeProgram(goes_on=True), count(), iter([False, False, True])
+    monkeypatch.setattr("time.time", lambda: next(days) * 86_400.0)
+    program.wait = lambda seconds: next(waits)  # type: ignore[method-assign]
+    assert run(FakeIsolation(program)) == (0, "")
 
 
 def test_what_is_not_to_be_had_starts_nothing(run: Callable[..., tuple[int | None, str]]) -> None:
@@ -152,7 +169,7 @@ def test_outputs_are_bounded(run: Callable[..., tuple[int | None, str]], folder:
 def test_without_a_control_group_processes_are_watched(limits: Limits, words: str) -> None:
     argv = ["/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 79 & done; wait"]
     program = ProcessProgram(subprocess.Popen(argv, start_new_session=True), Cgroup({}), limits)
-    eventually(program.problem, 30.0)
+    eventually(program.problem)
     assert words in program.problem()
     begin = time.monotonic()
     program.end()

@@ -33,7 +33,7 @@ def test_sizes_and_entries(tmp_path: Path) -> None:
 def test_a_deep_folder_is_an_end_and_can_be_deleted(tmp_path: Path) -> None:
     runner = ProcessRunner(tmp_path / "jobs")
     runner.start(JobOrder("job-1", f"{DEEP}; cd /job; mkdir closed; touch closed/x; chmod 0 closed; sleep 80", 60.0))
-    eventually(lambda: runner.state("job-1").phase == "ended", 40.0)
+    eventually(lambda: runner.state("job-1").phase == "ended")
     assert runner.state("job-1").reason == f"it made folders that are more than {DEPTH_MAX} deep"
     runner.forget("job-1")
     assert list((tmp_path / "jobs").iterdir()) == []
@@ -68,9 +68,9 @@ def test_a_closed_folder_is_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_job_ends_when_its_bubblewrap_is_killed(tmp_path: Path) -> None:
     runner = ProcessRunner(tmp_path / "jobs")
     runner.start(JobOrder("job-1", "sleep 81.5", 60.0))
-    eventually(lambda: runner.state("job-1").phase == "running", 30.0)
+    eventually(lambda: runner.state("job-1").phase == "running")
     (supervisor,) = tmp_path.glob("jobs/*/pid")
-    bubblewrap = eventually(lambda: descendants(int(supervisor.read_text())), 30.0)[0]
+    bubblewrap = eventually(lambda: descendants(int(supervisor.read_text())))[0]
     os.kill(bubblewrap, signal.SIGKILL)
-    eventually(lambda: runner.state("job-1").phase == "ended", 30.0)
+    eventually(lambda: runner.state("job-1").phase == "ended")
     assert (runner.state("job-1").exit_code, "from outside" in runner.state("job-1").reason) == (None, True)

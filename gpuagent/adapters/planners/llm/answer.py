@@ -19,7 +19,7 @@ from gpuagent.core.text import clean
 
 REPLY_MAX = 20_000
 """Characters of a reply that are read and kept, the last ones: a model says at the end what it means."""
-READING = 2
+READING = 3
 """Raised when the same reply is read as something else than before: answers are cached as they were read."""
 REASON_MAX = 600
 ID_MAX = 100

@@ -57,7 +57,9 @@ def parsed(text: str, notes: list[str]) -> Any:
     """The JSON value, trailing commas forgiven; None when it is none."""
     for note, attempt in (("", text), ("trailing comma", _COMMAS.sub(r"\1", text))):
         try:
-            value = strict_json.parse(attempt.encode())
+            value = strict_json.parse(attempt.encode(), once=True)
+        except strict_json.RepeatedName as error:
+            raise AnswerInvalid(str(error)) from None  # one of two answers, and nothing says which
         except ValueError:
             continue
         notes += [note] if note else []

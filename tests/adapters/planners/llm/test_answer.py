@@ -106,6 +106,11 @@ UNREADABLE = {
     "no reason": (answer(reason=" "), "reason is empty"),
     "reason left out": ('{"action": "abort"}', "reason: Field required"),
     "a field twice": (answer(vendor_id="gpu_vendor_2"), "vendorId is given twice"),
+    "a field twice, in the same spelling": (
+        '{"action": "abort", "reason": "x", "action": "wait"}',
+        "'action' is given twice",
+    ),
+    "and in prose": (f'So: {answer()[:-1]}, "vendorId": "gpu_vendor_2"}}.', "'vendorId' is given twice"),
     "half a pair": ('{"action": "abort", "reason": "\\ud800"}', "reason"),
     "deep": ('{"action":' * 2_000, "more than 50 braces"),
     "an answer, then far too much": (answer() + " and so on" * REPLY_MAX, "no complete JSON object"),

@@ -240,7 +240,7 @@ def test_whatever_a_server_answers_the_call_fails_or_has_a_reply(
     for body in (*(json.dumps(value).encode() for value in BODIES), b"", b"{", b"\xff", b"data: {}\n\n", b"[" * 9_999):
         llm_server.script(ScriptedReply(body=body))
         try:
-            reply = complete(known, llm_prompt.write(CONTEXT).messages, 2_000, 5)
+            reply = complete(known, llm_prompt.write(CONTEXT).messages, 2_000, 60)
         except CallFailed as error:
             assert (error.billed, "(200): " in str(error)) == (Billed.ALL, True), body  # noqa: PT017 - or a reply
         else:
