@@ -1,8 +1,8 @@
-"""The chain as one tick reads it: the newest block, the balance and the nonces in one exchange, for seconds.
+"""The chain of one tick: the newest block, the balance and the nonces, read in one exchange and used for seconds.
 
-What moves money in the books is asked for each time: outcome() reads at blocks that are named by their hash. One
-question is spared: whether what this tick has just signed is still open. Its nonce was unspent in the reading by which
-it was signed, and it had not left the agent then.
+Outcomes, which move money in the books, are read each time, at blocks that are named by their hash. One read is spared:
+whether an authorization that this tick has just signed is still open. Its nonce was unspent in the reading before the
+signature, and nothing has left the agent since.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -17,7 +17,7 @@ from gpuagent.core.ports.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """at: when it was asked for, by our clock. nonces: those that it tells of."""
+    """The newest block and an address. at: when it was requested, by our clock. nonces: those that it covers."""
 
     address: str
     at: float
@@ -28,7 +28,7 @@ class _Reading:
 class TickChain:
     """The port Chain over another, for one tick.
 
-    nonces: those that the run may yet sign. signed: those of authorizations that this tick has signed and saved.
+    nonces: those that the run may still sign. signed: those of the authorizations that this tick has saved.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class TickChain:
                 return Open(latest + ceil(self._clock.now() - reading.at), used=False)
         outcome = self._chain.outcome(authorization, transaction)
         if isinstance(outcome, Settlement):
-            self._reading = None  # the run holds this no more, and the balance that was read has it still
+            self._reading = None  # the balance of the reading still has what was paid
         return outcome
 
     def gas(self, address: str) -> Gas:

@@ -1,7 +1,7 @@
-"""The store as one tick reads it: a run, the rules, the vendors and the database's clock, together and for seconds.
+"""The store of one tick: the run, the policy, the vendors and the database's clock, read together, used for seconds.
 
-What a reservation or a signature is held against, the database reads again in the transaction that saves it, and what
-is sent to be paid is held against a new reading (pay.py): nothing that moves money rests on an older one.
+Nothing that moves money rests on this reading: a reservation or a signature is checked against what its transaction
+reads, and a payment against a new reading before it is sent (pay.py).
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from gpuagent.errors import UnknownRun
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """at: when it was asked for, by our clock."""
+    """A run with what its steps are checked against. at: when it was requested, by this machine's clock."""
 
     standing: Standing
     at: float
@@ -28,8 +28,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Counted:
-    """What counted against the caps before a job of these vendors was reserved. at: when it was asked for, by our
-    clock. job_ids: of the run, then."""
+    """What counted against the caps before a job of these vendors was reserved.
+
+    at: when it was requested, by this machine's clock. job_ids: of the run at that time.
+    """
 
     usage: Usage
     at: float
@@ -39,7 +41,7 @@ class _Counted:
     vendor_ids: frozenset[str]
 
     def holds(self, run: Run, rules: Policy, network: str, vendor_ids: Sequence[str], job_id: str, now: float) -> bool:
-        """Whether it is what counts without the job, the only one that the run has got since."""
+        """Whether it still is what counts without the job, the only one that was added to the run since."""
         return (
             is_fresh(self.at, now)
             and self.job_ids < _job_ids(run) == self.job_ids | {job_id}
@@ -53,7 +55,7 @@ def _job_ids(run: Run) -> frozenset[str]:
 
 
 class TickStore:
-    """The port Store over another, for one tick of one run. load() reads anew. reading: a first one."""
+    """The port Store over another, for one tick of one run. load() always reads. reading: one to begin with."""
 
     def __init__(self, store: Store, clock: Clock, reading: Reading | None = None) -> None:
         self._store, self._clock = store, clock
@@ -62,7 +64,7 @@ class TickStore:
         self._policy: Policy | None = None
         self._counted: _Counted | None = None
         self.signed: set[str] = set()
-        """The nonces of authorizations that were saved through this store."""
+        """The nonces of the authorizations that this tick has saved."""
 
     def load(self, run_id: str) -> Run:
         at = self._clock.now()
@@ -77,11 +79,11 @@ class TickStore:
 
     @property
     def run(self) -> Run:
-        """The run as it was read."""
+        """The run of the current reading."""
         return self._current().standing.run
 
     def now(self) -> float:
-        """The database's clock when it was read, and the time since then by ours."""
+        """The database's clock at the reading, plus the time since then by this machine's."""
         reading = self._current()
         return round(reading.standing.now + (self._clock.now() - reading.at), 3)  # whole milliseconds, as it keeps
 
@@ -144,11 +146,11 @@ class TickStore:
 
     def halt_payee(self, vendor: Vendor, why: str, at: float) -> bool:
         halted = self._store.halt_payee(vendor, why, at)
-        self.load(self.run.run_id)  # the rules are others by now
+        self.load(self.run.run_id)  # the policy has changed
         return halted
 
     def _current(self) -> Reading:
-        """The reading, or a new one where it is old, or our clock was set back since."""
+        """The reading, or a new one where it is old, or this machine's clock was set back."""
         if self._reading is None:
             raise UnknownRun("no run was loaded in this tick")
         if not is_fresh(self._reading.at, self._clock.now()):
