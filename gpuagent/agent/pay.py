@@ -17,6 +17,7 @@ from gpuagent.agent.guard import (
     check_lifetime,
     check_payer,
     check_unspent,
+    is_expired,
     policy_problem,
 )
 from gpuagent.agent.halt import halt_payee
@@ -50,7 +51,7 @@ from gpuagent.core.model import (
     Terms,
     Vendor,
 )
-from gpuagent.core.ports import Open, Outcome, Ports, Void
+from gpuagent.core.ports import EXPIRED, Open, Outcome, Ports, Void
 from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
 from gpuagent.core.transitions import find_job
@@ -155,6 +156,8 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     match outcome:
         case Settlement():
             return PaymentSettled(job_id, outcome, ports.clock.now(), order.vendor_job_id, order.access)
+        case Void(reason) if reason == EXPIRED and not is_expired(job.authorization, ports):
+            return None  # a node that is ahead, or lies: what is out may still be taken
         case Void(reason):
             return PaymentVoided(job_id, reason)
         case Open() if is_after and order.vendor_job_id:

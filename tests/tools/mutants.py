@@ -2938,7 +2938,7 @@ MUTANTS = (
         "a use whose receipt is not there is released",
         "gpuagent/adapters/chain/evm.py",
         '            return self._settlement(authorization, log) or Open(count(newest["timestamp"]), used=True)',
-        '            return self._settlement(authorization, log) or Void("expired unused")',
+        "            return self._settlement(authorization, log) or Void(EXPIRED)",
         "tests/adapters/chain/test_settlements.py -k state_forgot",
     ),
     Mutant(
@@ -3231,6 +3231,13 @@ MUTANTS = (
         'shop.database.note_look(sale, sale.tx or "", answer, LOST)',
         'shop.database.note_look(sale, sale.tx or "", answer, 0)',
         "tests/seller/test_dispatcher.py -k taken_back",
+    ),
+    Mutant(
+        "one node's clock frees what may still be taken",
+        "gpuagent/agent/pay.py",
+        "        case Void(reason) if reason == EXPIRED and not is_expired(job.authorization, ports):",
+        "        case Void(reason) if False:",
+        "tests/agent/test_clocks.py -k chains_clock_alone",
     ),
     Mutant(
         "a payment is dead by a state that is older than its block",
