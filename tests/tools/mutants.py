@@ -3240,6 +3240,13 @@ MUTANTS = (
         "tests/agent/test_clocks.py -k chains_clock_alone",
     ),
     Mutant(
+        "a repair frees by one node's clock what may still be taken",
+        "gpuagent/books/repair.py",
+        "if reason != EXPIRED or _is_expired(job.authorization, sources):",
+        "if True:",
+        "tests/books/test_sweep.py -k chains_clock_alone",
+    ),
+    Mutant(
         "a payment is dead by a state that is older than its block",
         "seller/payments/settlement.py",
         "        (used,) = self._node.many([self._state(authorization, number)])",
