@@ -2526,6 +2526,13 @@ MUTANTS = (
         "tests/render/test_drafts.py -k last_file_whole",
     ),
     Mutant(
+        "a vendor's file has the name of another one's draft",
+        "gpuagent/render/drafts.py",
+        '.part.")',
+        '.part")',
+        "tests/render/test_drafts.py -k name_of_a_draft",
+    ),
+    Mutant(
         "two that write one file take each other's draft",
         "gpuagent/render/drafts.py",
         "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
