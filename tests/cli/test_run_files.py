@@ -46,7 +46,7 @@ def test_files_are_listed_and_saved_as_they_came(
     files(gpuagent, run, "--all", "results")
     results = {str(path.relative_to("results")): path.read_bytes() for path in Path("results").rglob("*.*")}
     assert results == CONTENTS
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_slips_are_explained_and_write_nothing(run: Run, gpuagent: Command, tmp_path: Path, world: World) -> None:
