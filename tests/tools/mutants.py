@@ -954,6 +954,13 @@ MUTANTS = (
         "tests/wire/test_offers.py -k repeated_within_bounds",
     ),
     Mutant(
+        "a machine that was lost is taken for the program's end",
+        "gpuagent/adapters/vendors/openvps.py",
+        "exit_code in MACHINE_CODES",
+        "exit_code in ()",
+        "tests/adapters/vendors/test_command_vendors.py -k no_end_of_the_program",
+    ),
+    Mutant(
         "a settlement is looked for in the usual life of an authorization alone",
         "gpuagent/adapters/chain/settlements.py",
         "expiry - authorization.life_s - NODES_APART_S",
