@@ -32,6 +32,16 @@ def test_garbage_is_searched_for_again_where_an_import_fails(thawed: None) -> No
     assert gc.isenabled()
 
 
+def test_a_full_disk_is_one_line() -> None:
+    """Also where output is buffered, and meets the disk at the end."""
+    code = "import sys; from gpuagent.cli import main; sys.argv = ['gpuagent', '--version']; main()"
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (ended.returncode, ended.stderr) == (1, "gpuagent: the output cannot be written: No space left on device\n")
+
+
 def test_a_process_leaves_as_it_should_say() -> None:
     """With the exit code of its command, its output written, and all that lives set apart."""
     code = (
