@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,10 +36,9 @@ def test_garbage_is_searched_for_again_where_an_import_fails(thawed: None) -> No
 def test_a_full_disk_is_one_line() -> None:
     """Also where output is buffered, and meets the disk at the end."""
     code = "import sys; from gpuagent.cli import main; sys.argv = ['gpuagent', '--version']; main()"
-    with open("/dev/full", "w") as full:
-        ended = subprocess.run(
-            [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (1, "gpuagent: the output cannot be written: No space left on device\n")
 
 
