@@ -100,5 +100,5 @@ def test_observations_are_archived_by_the_policy_and_restored(
     report = json.loads(gpuagent("run", "archive", "--json", **where).stdout)
     assert (report["runs"], report["observations"]) == ([run.run_id], len(observations))
     assert f"gpuagent run restore {run.run_id}" in gpuagent("run", "status", run.run_id, **where).stdout
-    assert f"run {run.run_id} are in the database again" in gpuagent("run", "restore", run.run_id, **where).stdout
+    assert f"run {run.run_id} put back into the database" in gpuagent("run", "restore", run.run_id, **where).stdout
     assert world.reads.documents(run.run_id)["observations"] == observations
