@@ -39,6 +39,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     ),
     "tests/adapters/mongo/test_track_records.py": ("gpuagent.adapters.mongo.track_records",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
+    "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
     "tests/api/test_auth.py": ("gpuagent.cli.serve",),
     "tests/browser/test_page.py": ("gpuagent.console.server", "gpuagent.cli.console"),
