@@ -996,6 +996,13 @@ MUTANTS = (
         "tests/agent/test_month_budgets.py -k holds_in_the_transaction",
     ),
     Mutant(
+        "the database's clock is read in the machine's time zone",
+        "gpuagent/adapters/mongo/server.py",
+        'return seconds(client.admin.command("hello", codec_options=_UTC)["localTime"])',
+        'return client.admin.command("hello")["localTime"].timestamp()',
+        "tests/adapters/mongo/test_server.py -k wherever",
+    ),
+    Mutant(
         "what settled this month does not count against the month",
         "gpuagent/adapters/mongo/months.py",
         '{"state": "settled", "settledAt": {"$gte": date(since)}}',
