@@ -102,11 +102,12 @@ def test_the_next_page_draws_nothing(
 
 NEXT_PAGE = """
 import sys
-from gpuagent import settings, wiring
+from gpuagent import settings
 from gpuagent.cli import report as command
 from gpuagent.render import progress
 from gpuagent.reports import exports, report
-wiring.load_reports()
+from gpuagent.wiring.database import load_reports
+load_reports()
 print(*sys.modules)
 """
 UNUSED = {
