@@ -3,6 +3,8 @@
 import ast
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -175,8 +177,26 @@ DIALECT_MAX = {"gpuagent": 5, "mock_vendor": 15, "seller": 5, "tests": 15}
 """Names in the dialect of 1,000 bound ones."""
 
 
-def sources(folder: str, pattern: str = "*.py") -> dict[Path, ast.Module]:
-    return {path: ast.parse(path.read_text()) for path in sorted((ROOT / folder).rglob(pattern))}
+@dataclass(frozen=True)
+class Module:
+    """What the rules ask of a module: its imports, the names that it binds, its classes, and its length in lines."""
+
+    imports: frozenset[str]
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    lines: int
+
+
+@cache
+def module(path: Path) -> Module:
+    text = path.read_text()
+    tree = ast.parse(text)
+    classes = tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    return Module(frozenset(imports(tree)), tuple(bound_names(tree)), classes, len(text.splitlines()))
+
+
+def sources(folder: str, pattern: str = "*.py") -> dict[Path, Module]:
+    return {path: module(path) for path in sorted((ROOT / folder).rglob(pattern))}
 
 
 def dotted_name(path: Path) -> str:
@@ -210,17 +230,19 @@ def bound_names(tree: ast.Module) -> Iterator[str]:
 
 
 def test_no_test_imports_a_test() -> None:
-    for path, tree in sources("tests").items():
-        modules = {name for name in imports(tree) if any(part.startswith("test_") for part in name.split("."))}
+    for path, source in sources("tests").items():
+        modules = {name for name in source.imports if any(part.startswith("test_") for part in name.split("."))}
         assert not {name for name in modules if name.startswith("tests.")}, f"{path}: helpers live in tests/support"
 
 
 def test_every_long_module_is_named_by_a_test() -> None:
     modules = {
-        dotted_name(path): path for package in ("gpuagent", "mock_vendor", "seller") for path in sources(package)
+        dotted_name(path): source
+        for package in ("gpuagent", "mock_vendor", "seller")
+        for path, source in sources(package).items()
     }
-    long_modules = {name for name, path in modules.items() if len(path.read_text().splitlines()) > LONG_LINES}
-    imported = {name for tree in sources("tests", "test_*.py").values() for name in imports(tree)}
+    long_modules = {name for name, source in modules.items() if source.lines > LONG_LINES}
+    imported = {name for source in sources("tests", "test_*.py").values() for name in source.imports}
     covered = {name for names in COVERED_FROM_OUTSIDE.values() for name in names}
     assert long_modules - imported - covered == set(), "import it in a test, or name the test that covers it"
     assert covered - modules.keys() == set(), "these modules are gone"
@@ -230,16 +252,15 @@ def test_every_long_module_is_named_by_a_test() -> None:
 
 def test_a_class_name_means_one_thing() -> None:
     places: dict[str, list[str]] = defaultdict(list)
-    for path, tree in sources("gpuagent").items():
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                places[node.name].append(dotted_name(path))
+    for path, source in sources("gpuagent").items():
+        for name in source.classes:
+            places[name].append(dotted_name(path))
     assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
 
 
 @pytest.mark.parametrize("folder", DIALECT_MAX)
 def test_names_are_nouns_of_the_domain(folder: str) -> None:
-    names = [name.strip("_").lower() for tree in sources(folder).values() for name in bound_names(tree)]
+    names = [name.strip("_").lower() for source in sources(folder).values() for name in source.names]
     pronouns = frozenset(DIALECT.split())
     dialect = Counter(name for name in names if name in pronouns)
     assert 1000 * dialect.total() < DIALECT_MAX[folder] * len(names), dialect.most_common(10)

@@ -17,6 +17,9 @@ authorize() asks these before it signs, after check_payer, check_halt and check_
 - check_balance: the wallet holds the payment at the newest block
 - check_lifetime: the authorization lives long enough to be sent
 
+pay() asks this before it frees what a chain says can never settle:
+- is_expired: this machine or the database is past the authorization's end as well
+
 claim(), poll() and collect() ask this before they give up a vendor that was paid:
 - lapsed: the wait has lasted too long by the clocks of this machine, the database and the chain
 and end_of_work() asks check_clocks for a job that failed: whether its paid time was over decides whose fault that is.
@@ -75,6 +78,14 @@ def check_clocks(ports: Ports, database: float | None = None) -> float:
     practice = ports.wallet.token.network == LOCAL.caip2
     chain = None if practice else ports.chain.head(ports.wallet.address).time
     return clocks.agreed(ports.clock.now(), ports.store.now() if database is None else database, chain)
+
+
+def is_expired(authorization: Authorization, ports: Ports) -> bool:
+    """Whether our clocks bear out a chain that says so: a local chain, whose clock is turned at will, needs none."""
+    own, expiry = ports.clock.now(), authorization.valid_before
+    if authorization.network == LOCAL.caip2 or clocks.is_past(expiry, own, own):
+        return True
+    return clocks.is_past(expiry, own, ports.store.now())
 
 
 def check_payee(quote: Quote, vendor: Vendor) -> None:

@@ -17,6 +17,7 @@ from gpuagent.agent.guard import (
     check_lifetime,
     check_payer,
     check_unspent,
+    is_expired,
     policy_problem,
 )
 from gpuagent.agent.halt import halt_payee
@@ -51,7 +52,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.ports import Ports
-from gpuagent.core.ports.chain import Open, Outcome, Void
+from gpuagent.core.ports.chain import EXPIRED, Open, Outcome, Void
 from gpuagent.core.run_state import find_job
 from gpuagent.core.terms import agreed, declined, life_s, nonce, record_problem, timeout_max_s
 from gpuagent.core.text import clean
@@ -150,6 +151,8 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
     match outcome:
         case Settlement():
             return PaymentSettled(job_id, outcome, ports.clock.now(), order.vendor_job_id, order.access)
+        case Void(reason) if reason == EXPIRED and not is_expired(job.authorization, ports):
+            return None  # a node that is ahead, or lies: what is out may still be taken
         case Void(reason):
             return PaymentVoided(job_id, reason)
         case Open() if is_after and order.vendor_job_id:

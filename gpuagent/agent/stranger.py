@@ -6,6 +6,7 @@ from gpuagent.core.dialects import DIALECTS, orders
 from gpuagent.core.listings import Declaration, Listing, UnpaidAnswer, payable
 from gpuagent.core.model import OWN_PROTOCOL, Settles, Token
 from gpuagent.core.ports.discovery import Discovery
+from gpuagent.core.rules import LIFE_MAX_S
 from gpuagent.core.terms import SENDING_S
 from gpuagent.errors import BadInput, OfferInvalid, Refused
 
@@ -31,7 +32,7 @@ def probed_declaration(
         raise Refused(
             f"the 402 of {url} names {len(payees)} payees for {token.address} on {token.network}: nothing was recorded"
         )
-    settles_after = dialect.settles is Settles.AFTER
+    life_s = min(max(terms.max_timeout_s for terms in offers) + SENDING_S, LIFE_MAX_S)
     return Declaration(
         endpoint=endpoint,
         protocol=protocol,
@@ -44,7 +45,7 @@ def probed_declaration(
         bearer=False,
         x402_version=answer.version,
         settles=dialect.settles,
-        max_authorization_s=max(terms.max_timeout_s for terms in offers) + SENDING_S if settles_after else 0,
+        max_authorization_s=life_s if dialect.settles is Settles.AFTER else 0,
     )
 
 

@@ -138,7 +138,8 @@ async def _answer_invalid_request(request: Request, error: Exception) -> Respons
     if first["type"] == "json_invalid":
         return response(ProblemError(400, "json_malformed", "the body is not JSON"), request)
     place = ".".join(str(part)[:PLACE_MAX] for part in first["loc"])
-    detail = f"{place}: {first['msg']}".encode("utf-8", "replace").decode()  # a field's name may be no Unicode
+    fault = first["msg"].removeprefix("Value error, ")
+    detail = f"{place}: {fault}".encode("utf-8", "replace").decode()  # a field's name may be no Unicode
     return response(ProblemError(422, "request_invalid", detail), request)
 
 

@@ -146,9 +146,12 @@ def _password(settings: "Settings") -> bytes:
     password = wiring.key_source(settings).password
     if password:
         return password
-    if not sys.stdin.isatty():
-        raise ConfigError("no terminal to ask for the password at: set X402_KEYSTORE_PASSWORD_FILE")
-    typed: str = typer.prompt("Password of the new keystore", hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        typed: str = typer.prompt("Password of the new keystore", hide_input=True, confirmation_prompt=True, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise ConfigError("there is no terminal to ask for a password: set X402_KEYSTORE_PASSWORD_FILE") from None
     return typed.encode()
 
 

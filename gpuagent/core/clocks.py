@@ -30,6 +30,14 @@ def agreed(own: float, database: float, chain: float | None) -> float:
     return min(clocks.values())
 
 
+def is_past(moment: float, own: float, database: float) -> bool:
+    """Whether one of our clocks bears out a chain by which a moment is past: one node's word alone frees no money.
+
+    By the faster of the two: where both are slow, a hold lasts the longer.
+    """
+    return max(own, database) >= moment
+
+
 def _advice(clocks: dict[str, float]) -> str:
     """What to do about the one clock that two others contradict; about all of them where none stands alone."""
     for name in clocks:

@@ -70,15 +70,11 @@ def protocol_of(resource: str, fields: frozenset[str]) -> str:
 
 def orders(protocol: str, gpu_type: str) -> list[dict[str, object]]:
     """The examples of an order for one GPU of a type."""
-    return [_with_gpu(body, gpu_type) for body in DIALECTS[protocol].bodies]
+    return [_with_gpu(body, hypercli_gpu(gpu_type)) for body in DIALECTS[protocol].bodies]
 
 
-def _with_gpu(body: Mapping[str, object], gpu_type: str) -> dict[str, object]:
+def _with_gpu(body: Mapping[str, object], gpu: str) -> dict[str, object]:
     return {
-        name: _with_gpu(value, gpu_type)
-        if isinstance(value, Mapping)
-        else hypercli_gpu(gpu_type)
-        if value == GPU
-        else value
+        name: _with_gpu(value, gpu) if isinstance(value, Mapping) else gpu if value == GPU else value
         for name, value in body.items()
     }

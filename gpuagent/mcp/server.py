@@ -1,6 +1,7 @@
 """The server of tools. What is not in TOOLS cannot be asked for: no approval, no change of policy, no secret."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 
 from mcp.server import MCPServer
 from mcp_types import ToolAnnotations
@@ -47,6 +48,7 @@ def mcp_server(host: Host) -> MCPServer:
     tools = [strict_tool(functions[name], annotations, host.scrub) for name, annotations in TOOLS.items()]
     return MCPServer(
         "gpuagent",
+        version=version("gpuagent"),
         instructions=INSTRUCTIONS,
         tools=list(tools),
         log_level="WARNING",  # at INFO the SDK logs the texts of errors

@@ -107,4 +107,4 @@ def _faults(error: ValidationError, names: list[str]) -> str:
 def _words(fault: Mapping[str, Any], names: list[str]) -> str:
     if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
         return f"the tool has no such argument; it has {', '.join(names) or 'none'}"
-    return str(fault["msg"])
+    return str(fault["msg"]).removeprefix("Value error, ")

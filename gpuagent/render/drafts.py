@@ -22,7 +22,7 @@ def draft(place: Path) -> Iterator[BinaryIO]:
     What is at the place is replaced: a link itself, never what it names. The mode stays. What a killed process left of
     its draft is written anew. Raises BadInput where another process writes the same file, and OSError.
     """
-    part = place.with_name(f".{place.name}.part")
+    part = place.with_name(f".{place.name}.part.")  # no path of a vendor's file ends with a dot
     if part.is_symlink() or (part.exists() and not part.is_file()):
         part.unlink()
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666), "wb") as file:

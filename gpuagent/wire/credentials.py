@@ -36,10 +36,13 @@ def secrets_sent(url: str, headers: Mapping[str, str]) -> dict[str, str]:
 
 @lru_cache(maxsize=URLS_KEPT)
 def url_secrets(url: str) -> Mapping[str, str]:
-    """The user and the password in a URL, and those parts of its path and query that look like keys."""
+    """The user and the password in a URL, and those parts of its path and query that look like keys.
+
+    A user of MongoDB is a name, and may be a word of every other text, such as gpuagent.
+    """
     try:
         parts = urlsplit(url)
-        user = [parts.username or "", parts.password or ""]
+        user = [parts.password or "", *([] if parts.scheme.startswith("mongodb") else [parts.username or ""])]
     except ValueError:
         return MappingProxyType({url: KEY})
     values = [pair.rpartition("=")[2] for pair in parts.query.split("&")]

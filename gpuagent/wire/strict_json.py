@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
@@ -34,7 +35,8 @@ def parse(
     Depth is counted first: the parser recurses in C, guarded only by the interpreter's recursion limit, which py_ecc
     (under eth_account) raises so far that a deep text would crash the whole program.
     """
-    text = body.decode()  # not left to json.loads, which would read other encodings than those counted here
+    # Not left to json.loads, which would read other encodings than those counted here. Some servers send a mark first.
+    text = body.removeprefix(BOM_UTF8).decode()
     if text.count("[") + text.count("{") > depth_max:
         depth = 0
         for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):

@@ -8,12 +8,13 @@ import pytest
 
 from gpuagent.agent import guard
 from gpuagent.agent.approve import approve
+from gpuagent.agent.pay import pay
 from gpuagent.agent.plan import plan
 from gpuagent.agent.start import Order, start
 from gpuagent.core.clocks import APART_MAX_S
+from gpuagent.core.model import Authorization, Authorized, Voided
 from gpuagent.core.money import UNIT
-from gpuagent.core.ports import Ports
-from gpuagent.core.ports.chain import Head
+from gpuagent.core.ports.chain import EXPIRED, Head, Ports, Void
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, ClocksDiffer, PolicyRefused
 from gpuagent.tick import step, tick
@@ -128,6 +129,40 @@ def test_clocks_that_are_a_minute_apart_pay(world: World, monkeypatch: pytest.Mo
     run = tick(world.start().run_id, on_clocks(world, own=40, database=-40, chain=-20))
     assert len(world.transfers()) == 1
     world.assert_balanced(world.finish(run), transfers=1)
+
+
+class HastyChain:
+    """The chain, as a node shows it whose blocks are dated far ahead: it has expired what is out."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+    def outcome(self, authorization: Authorization, transaction: str = "") -> Void:
+        return Void(EXPIRED)
+
+
+@pytest.mark.safety("the only node dates a block ahead, by which a payment that is out has expired")
+def test_no_payment_is_over_by_the_chains_clock_alone(
+    world: World, safety_note: SafetyNote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its hold would buy another job, and the vendor could still take it: more than the budget."""
+    monkeypatch.setattr(guard, "LOCAL", replace(guard.LOCAL, caip2="eip155:1"))
+    world.market.fault("gpu_vendor_1", "settle_late")
+    run = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
+    (job,) = run.jobs
+    assert isinstance(job, Authorized)
+    hasty = replace(world.ports, chain=HastyChain(world.chain))
+    for _ in range(2):
+        assert tick(run.run_id, hasty) == run
+    behind = replace(on_clocks(world, own=-DAY_S, database=DAY_S), chain=hasty.chain)
+    assert isinstance(apply(run, pay(run, job.job_id, behind)).jobs[0], Voided), "one clock of ours is enough"
+    world.market.heal()
+    world.market.control("POST", "settle")
+    world.assert_balanced(world.finish(run), transfers=1)
+    safety_note("held until this machine or the database is past its end; then paid once")
 
 
 @pytest.mark.safety("an approver whose clock is a day behind")

@@ -232,7 +232,9 @@ def test_deep_json_is_refused_before_it_is_parsed(deep: bytes) -> None:
         strict_json.parse(deep)
 
 
-@pytest.mark.parametrize("odd", [*UTF_16, b"NaN", b"-Infinity", b"", b"{", b"\xff", b"1e", b"nul"])
+@pytest.mark.parametrize(
+    "odd", [*UTF_16, b"NaN", b"-Infinity", b"", b"{", b"\xff", b"1e", b"nul", b"\xef\xbb\xbf" * 2 + b"{}"]
+)
 def test_unsound_json_is_refused(odd: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         strict_json.parse(odd)
@@ -242,6 +244,7 @@ def test_unsound_json_is_refused(odd: bytes) -> None:
 def test_sound_json_is_read(value: Any) -> None:
     text = json.dumps({"a [": value, 'b"{\\': "[[{"}).encode()
     assert strict_json.parse(text) == json.loads(text, parse_float=Decimal)
+    assert strict_json.parse(b"\xef\xbb\xbf" + text) == strict_json.parse(text)
 
 
 def wallet() -> LocalWallet:

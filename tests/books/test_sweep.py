@@ -12,6 +12,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from pymongo import MongoClient
 
+from gpuagent.books import repair
 from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.sweep import activity_of
 from gpuagent.core.events import PaymentVoided
@@ -32,6 +33,7 @@ from tests.support.books import (
     repair_world,
     sweep_world,
 )
+from tests.support.clock import TurnableClock
 from tests.support.world import World
 
 OTHERS = "of another wallet, user, tags or network than its run"
@@ -345,6 +347,18 @@ def test_a_payment_that_can_never_be_taken(world: World, purse: OwnWalletPayer, 
     assert how in swept.findings[0].text
     assert_repaired_once(world, swept)
     assert [type(job) for job in world.store.load(run.run_id).jobs] == [Voided]
+
+
+def test_a_hold_ends_by_no_chains_clock_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair, "LOCAL", replace(repair.LOCAL, caip2="eip155:1"))  # so that our chain tells the time
+    run = pending(world)
+    world.market.pass_time(200)
+    swept = sweep_world(world)
+    ahead_s = world.market.clock.ahead_s - 400
+    store = replace(world.database, ahead=lambda: ahead_s).store
+    assert repair_world(world, swept, clock=TurnableClock(ahead_s), store=store) == ()
+    assert isinstance(world.store.load(run.run_id).jobs[0], Authorized)
+    assert_repaired_once(world, swept)
 
 
 def test_a_reservation_whose_quote_expired(world: World) -> None:

@@ -4,11 +4,13 @@ import io
 import json
 from collections.abc import Callable
 
+import pytest
 from click.testing import Result
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gpuagent.cli.common import console
 from gpuagent.render.decision import decision_view
 from gpuagent.render.fitting import Fitting, Tail
 from tests.support.world import World
@@ -55,6 +57,21 @@ def test_a_table_that_fits_is_a_table() -> None:
     table.add_row("acme", "0x" + "1" * 40)
     assert len(lines(Fitting(table), 60)) == 2
     assert lines(Fitting(table), 40) == ["acme", "  paid to  0x" + "1" * 27, " " * 11 + "1" * 13]
+
+
+def test_a_table_that_folds_is_a_table_while_its_words_fit() -> None:
+    table = Table("vendor", "status", box=None)
+    table.add_row("acme", "failed: node lost")
+    assert lines(Fitting(table, folds=True), 18)[0].split() == ["vendor", "status"]
+    assert lines(Fitting(table, folds=True), 12)[0] == "acme"
+
+
+def test_a_line_in_a_pipe_is_whole(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    console().print("word " * 100)
+    monkeypatch.setenv("COLUMNS", "40")
+    console().print("word " * 10)
+    assert [len(line.rstrip()) for line in capsys.readouterr().out.splitlines()] == [499, 39, 9]
 
 
 def test_a_view_that_is_too_long_keeps_its_newest_lines() -> None:

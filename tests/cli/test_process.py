@@ -4,6 +4,7 @@ import gc
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,15 @@ def test_garbage_is_searched_for_again_where_an_import_fails(thawed: None) -> No
     with pytest.raises(ModuleNotFoundError), loading():
         raise ModuleNotFoundError
     assert gc.isenabled()
+
+
+def test_a_full_disk_is_one_line() -> None:
+    """Also where output is buffered, and meets the disk at the end."""
+    code = "import sys; from gpuagent.cli import main; sys.argv = ['gpuagent', '--version']; main()"
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-c", code]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (1, "gpuagent: the output cannot be written: No space left on device\n")
 
 
 def test_a_process_leaves_as_it_should_say() -> None:

@@ -46,7 +46,7 @@ def test_files_are_listed_and_saved_as_they_came(
     files(gpuagent, run, "--all", "results")
     results = {str(path.relative_to("results")): path.read_bytes() for path in Path("results").rglob("*.*")}
     assert results == CONTENTS
-    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_slips_are_explained_and_write_nothing(run: Run, gpuagent: Command, tmp_path: Path, world: World) -> None:
@@ -100,5 +100,5 @@ def test_observations_are_archived_by_the_policy_and_restored(
     report = json.loads(gpuagent("run", "archive", "--json", **where).stdout)
     assert (report["runs"], report["observations"]) == ([run.run_id], len(observations))
     assert f"gpuagent run restore {run.run_id}" in gpuagent("run", "status", run.run_id, **where).stdout
-    assert f"run {run.run_id} are in the database again" in gpuagent("run", "restore", run.run_id, **where).stdout
+    assert f"run {run.run_id} put back into the database" in gpuagent("run", "restore", run.run_id, **where).stdout
     assert world.reads.documents(run.run_id)["observations"] == observations

@@ -1,5 +1,6 @@
 """Files that take their place once they are whole: writers that are killed, that fail, and two at once."""
 
+import hashlib
 import os
 import stat
 import subprocess
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from gpuagent.core.work import FileEntry
 from gpuagent.errors import BadInput
 from gpuagent.render.drafts import draft, output
+from gpuagent.render.saving import save_below
+from tests.support.memory_files import MemoryFiles
 
 OLD, NEW = b"of last month", b"of this month"
 WRITES_AND_WAITS = """\
@@ -77,7 +81,7 @@ def test_an_output_stays_where_a_link_leads_and_as_private_as_it_was(place: Path
 
 
 def test_a_draft_replaces_a_link_and_follows_none(place: Path) -> None:
-    link, part = place.with_name("copy"), place.with_name(".copy.part")
+    link, part = place.with_name("copy"), place.with_name(".copy.part.")
     for planted in (link, part):
         planted.symlink_to(place)
     with draft(link) as file:
@@ -93,3 +97,16 @@ def test_a_pipe_takes_an_output_as_it_comes(tmp_path: Path) -> None:
     write(pipe)
     reader.join()
     assert (read, pipe.is_fifo()) == ([NEW], True)
+
+
+@pytest.mark.safety("a vendor's file with the name of another one's draft")
+def test_no_file_of_a_vendor_has_the_name_of_a_draft(tmp_path: Path, safety_note: Any) -> None:
+    names = (".a.part.", ".a.part", "a", ".a")
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in names}
+    store = MemoryFiles({digest: name.encode() for name, digest in digests.items()})
+    files = {name: FileEntry(name, len(name), digest) for name, digest in digests.items()}
+    with pytest.raises(BadInput, match="ends with a dot"):
+        save_below(tmp_path, files, store)
+    save_below(tmp_path, {name: files[name] for name in names[1:]}, store)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: name for name in names[1:]}
+    safety_note("one name is refused, and the three others are three files")

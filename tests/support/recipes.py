@@ -30,9 +30,9 @@ def recipes() -> dict[str, list[Change]]:
 
 
 def copy_tree(folder: Path) -> Path:
-    """The packages in a folder, without what a run has left in them."""
+    """The packages in a folder, as they are compiled: a process would compile them all."""
     for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("*.pyc.*"))  # being written
     return folder
 
 

@@ -954,6 +954,13 @@ MUTANTS = (
         "tests/wire/test_offers.py -k repeated_within_bounds",
     ),
     Mutant(
+        "a machine that was lost is taken for the program's end",
+        "gpuagent/adapters/vendors/openvps.py",
+        "exit_code in MACHINE_CODES",
+        "exit_code in ()",
+        "tests/adapters/vendors/test_command_vendors.py -k no_end_of_the_program",
+    ),
+    Mutant(
         "a settlement is looked for in the usual life of an authorization alone",
         "gpuagent/adapters/chain/settlements.py",
         "expiry - authorization.life_s - NODES_APART_S",
@@ -2547,6 +2554,13 @@ MUTANTS = (
         "tests/render/test_drafts.py -k last_file_whole",
     ),
     Mutant(
+        "a vendor's file has the name of another one's draft",
+        "gpuagent/render/drafts.py",
+        '.part.")',
+        '.part")',
+        "tests/render/test_drafts.py -k name_of_a_draft",
+    ),
+    Mutant(
         "two that write one file take each other's draft",
         "gpuagent/render/drafts.py",
         "        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)\n",
@@ -2959,7 +2973,7 @@ MUTANTS = (
         "a use whose receipt is not there is released",
         "gpuagent/adapters/chain/evm.py",
         '            return self._settlement(authorization, log) or Open(count(newest["timestamp"]), used=True)',
-        '            return self._settlement(authorization, log) or Void("expired unused")',
+        "            return self._settlement(authorization, log) or Void(EXPIRED)",
         "tests/adapters/chain/test_settlements.py -k state_forgot",
     ),
     Mutant(
@@ -3252,6 +3266,20 @@ MUTANTS = (
         'shop.database.note_look(sale, sale.tx or "", answer, LOST)',
         'shop.database.note_look(sale, sale.tx or "", answer, 0)',
         "tests/seller/test_dispatcher.py -k taken_back",
+    ),
+    Mutant(
+        "one node's clock frees what may still be taken",
+        "gpuagent/agent/pay.py",
+        "        case Void(reason) if reason == EXPIRED and not is_expired(job.authorization, ports):",
+        "        case Void(reason) if False:",
+        "tests/agent/test_clocks.py -k chains_clock_alone",
+    ),
+    Mutant(
+        "a repair frees by one node's clock what may still be taken",
+        "gpuagent/books/repair.py",
+        "if reason != EXPIRED or _is_expired(job.authorization, sources):",
+        "if True:",
+        "tests/books/test_sweep.py -k chains_clock_alone",
     ),
     Mutant(
         "a payment is dead by a state that is older than its block",

@@ -117,6 +117,7 @@ def test_the_shape_of_a_secret_is_known(text: str, left: str) -> None:
         ("https://node.example/v2/rpc-api-key-of-ours", {"rpc-api-key-of-ours"}),
         ("https://node.example/rpc?apikey=k3y-of-ours", {"k3y-of-ours"}),
         ("https://user:p%40ssword@node.example/", {"user", "p%40ssword", "p@ssword"}),
+        ("mongodb+srv://gpuagent:pass-word@db.example/?w=majority", {"pass-word"}),
         ("https://gpu.example/quote", set()),
         ("http://[/secret-of-ours", {"http://[/secret-of-ours"}),
     ],

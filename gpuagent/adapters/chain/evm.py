@@ -16,7 +16,7 @@ from gpuagent.adapters.chain.logs import Log, TokenLogs
 from gpuagent.adapters.chain.needs import at_hash, check_needs, check_token, measure, state_call, token_call
 from gpuagent.adapters.chain.settlements import UseSearch
 from gpuagent.core.model import Authorization, Settlement, Token, Transfer
-from gpuagent.core.ports.chain import Gas, Head, Limits, Open, Outcome, Void
+from gpuagent.core.ports.chain import EXPIRED, Gas, Head, Limits, Open, Outcome, Void
 from gpuagent.core.records import Block, Incoming, Spent
 from gpuagent.errors import ChainError, ChainMismatch
 from gpuagent.wire.egress import Egress
@@ -113,7 +113,7 @@ class EvmChain:
             # that forgot its nonces, by an upgrade, says unused of a used one: then the history speaks.
             log = self._uses.find_forgotten(authorization, count(final["number"]))
             if log is None:
-                return Void("expired unused")
+                return Void(EXPIRED)
             return self._settlement(authorization, log) or Open(count(newest["timestamp"]), used=True)
         return Open(count(newest["timestamp"]), used_now)
 

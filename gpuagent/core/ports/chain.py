@@ -18,10 +18,12 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Void:
-    """Expired unused or cancelled, at a final block: it can never settle."""
+    """Expired unused (EXPIRED) or cancelled, at a final block: it can never settle."""
 
     reason: str
 
+
+EXPIRED = "expired unused"
 
 Outcome = Open | Settlement | Void
 """The outcome of an authorization on chain."""

@@ -144,7 +144,7 @@ def chain(report: Report) -> ReportSection:
     """The ledgers of the database against the chain."""
     parts: list[Part] = [Paragraph(report.chain.summary, alarm=not report.chain.balanced)]
     if sweep := report.chain.sweep:
-        amounts = {"moved on chain": sweep.moved, "settled in the ledgers": sweep.settled, "held": sweep.held}
+        amounts = {"Moved on chain": sweep.moved, "settled in the ledgers": sweep.settled, "held": sweep.held}
         sums = "; ".join(f"{name} {report.display.amount(amount)}" for name, amount in amounts.items())
         parts.append(
             Paragraph(

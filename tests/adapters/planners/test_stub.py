@@ -153,4 +153,4 @@ def test_the_chance_told_is_that_of_the_whole_plan() -> None:
     offer = look_ahead(context(lone, available=2_000_000, decisions_left=2)).offers[0]
     together = 1 - (1 - offer.chances[0]) * (1 - offer.chances[1])
     reason = decide(context(lone, available=2_000_000, decisions_left=2)).reason
-    assert reason.endswith(f"together {round(100 * together)} %")
+    assert reason.endswith(f"together {round(100 * together)}%")

@@ -161,7 +161,8 @@ def test_a_new_wallet_from_the_terminal(tmp_path: Path) -> None:
 
 
 def test_two_passwords_that_differ_make_nothing(tmp_path: Path) -> None:
-    assert gpuagent("new", tmp_path / "new.json", typed="one\nother\n").exit_code == 1
+    result = gpuagent("new", tmp_path / "new.json", typed="one\nother\n")
+    assert (result.exit_code, "set X402_KEYSTORE_PASSWORD_FILE" in result.stderr) == (2, True)
     assert list(tmp_path.iterdir()) == []
 
 
