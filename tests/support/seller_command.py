@@ -140,7 +140,7 @@ def seller_command(config: Path, *arguments: str, **environment: str) -> subproc
 def _ready(child: subprocess.Popen[str], log: Path) -> dict[str, Any]:
     assert child.stdout
     readable, _, _ = select.select([child.stdout], [], [], READY_S)
-    assert readable, "the seller did not become ready in time"
+    assert readable, f"the seller did not become ready in {READY_S} s: {log.read_text()}"
     line = child.stdout.readline()
     assert line, log.read_text()
     ready: dict[str, Any] = json.loads(line)
