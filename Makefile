@@ -27,7 +27,7 @@ lab: $(VENV)/.lab
 
 # Side by side: types and notebooks leave a processor idle. What apt-get installs is installed before, one at a time.
 test: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
-	$(MAKE) --jobs=3 --output-sync=target check unit notebooks
+	$(MAKE) --jobs=3 check unit notebooks
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ check: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
-	+$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal --durations 15
 
 # Plays other examples than `make test` does, and more of them.
 fuzz: $(VENV)/.dev
