@@ -278,7 +278,7 @@ def test_a_halted_wallet_hedges_nothing_and_its_job_is_followed() -> None:
     world.rules = replace(world.rules, halts=(Halt("wallet", "*", "ada", "a look"),))
     run = world.ticks(3)
     assert (len(run.jobs), run.hedging.waits) == (1, 1)
-    assert "ada halted wallet" in reasons(world)[-1]
+    assert "ada halted all wallets" in reasons(world)[-1]
 
 
 def test_a_run_whose_planner_is_not_there_is_followed_without_a_hedge() -> None:

@@ -201,7 +201,7 @@ def test_a_halt_holds_whatever_a_link_approves(linked: Served, world: World) -> 
     run, purchase = asking(world)
     world.allow(halts=(Halt("wallet", "*", "Grace", "fire"),))
     page = linked.http.get("/approval", params={"t": token(purchase)})
-    assert "Grace halted wallet *: fire. Nothing is signed until that is resumed." in page.text
+    assert "Grace halted all wallets: fire. Nothing is signed until that is resumed." in page.text
     assert post(linked, token(purchase)).status_code == 200
     with pytest.raises(Exception, match="halted"):
         world.tick(run)

@@ -103,7 +103,7 @@ def test_the_kill_switch_asks_first_stops_all_and_resuming_needs_a_reason(world:
         assert [(halt.kind, halt.name) for halt in world.store.policy().halts] == [KILLED]
         assert "All payments are halted" in switch.halts.value
         await seat.click(seat.console.controls.tick)
-        assert "halted wallet *" in seat.console.controls.message.text
+        assert "halted all wallets" in seat.console.controls.message.text
         switch.kill.click()
         await seat.console.settled()
         assert "say why" in why.note
@@ -124,12 +124,12 @@ def test_no_message_outlives_what_it_is_about(world: World, at_console: Play) ->
     async def scene(seat: Seat) -> None:
         controls = seat.console.controls
         await seat.click(controls.tick)
-        assert "halted wallet" in controls.message.text
+        assert "halted all wallets" in controls.message.text
         await seat.sees(lambda: "Phase" in seat.screen())
         seat.console.open(other.run_id)
         await seat.sees(lambda: controls.message.text == "")
         await seat.click(controls.tick)
-        assert "halted wallet" in controls.message.text
+        assert "halted all wallets" in controls.message.text
         world.allow(halts=())
         await asyncio.to_thread(world.tick, other)
         await seat.sees(lambda: "Phase WAITING" in seat.screen() and controls.message.text == "")

@@ -191,7 +191,7 @@ def test_errors_appear_beside_what_was_clicked(world: World, at_console: Play) -
     async def scene(seat: Seat) -> None:
         await seat.click(seat.console.controls.tick)
         assert 'role="alert"' in seat.console.controls.message.text
-        assert "Ada halted wallet *: fire" in seat.console.controls.message.text
+        assert "Ada halted all wallets: fire" in seat.console.controls.message.text
         seat.console.controls.auto.click()
         await seat.sees(lambda: "Auto tries again" in seat.screen())
         world.allow(halts=())

@@ -143,7 +143,7 @@ def test_why_shows_candidates_choice_verdicts_and_cost() -> None:
         "1.40 USD",
         "unknown",
         "50%",
-        "p 0.500, value 0.250",
+        "chance 0.500, value 0.250",
         "Guard on llm: refused: evil is halted",
         "Guard on rules: accepted",
         "Fell back: llm was refused",

@@ -30,8 +30,9 @@ def walk() -> Iterator[tuple[str, Any]]:
 
 
 def _leaves(path: str, command: Any) -> Iterator[tuple[str, Any]]:
-    if not hasattr(command, "commands"):
+    if not hasattr(command, "commands") or command.invoke_without_command:
         yield path, command
+    if not hasattr(command, "commands"):
         return
     for name in sorted(command.commands):
         yield from _leaves(f"{path} {name}", command.commands[name])
