@@ -65,7 +65,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/books/test_sweep.py": ("gpuagent.books.audit",),
     "tests/cli/test_commands.py": (
         "gpuagent.cli.books",
-        "gpuagent.cli.common",
         "gpuagent.cli.run",
         "gpuagent.cli.vendor",
         "gpuagent.render.books",

@@ -171,7 +171,7 @@ def check_run_table(notebook: Notebook, pictures: Pictures) -> dict[str, float]:
     expect(newest).to_have_attribute("data-id", run_id)
     expect(focused).to_have_attribute("data-id", run_id)
     check_kept(notebook, newest)
-    delays["search"] = delay(notebook, lambda: notebook.write("Search runs", run_id[:16]), "1 to 1 of 1 runs")
+    delays["search"] = delay(notebook, lambda: notebook.write("Search runs", run_id[:16]), "1 to 1 of 1 run")
     notebook.click("Clear filters")
     notebook.sees("1 to 25 of more than 1,000 runs")
     cheapest = table.get_by_role("columnheader", name="Spent")

@@ -42,7 +42,7 @@ def test_a_job_is_started_from_the_form(world: World, at_console: Play) -> None:
     async def scene(seat: Seat) -> None:
         form = seat.console.launch_form
         form.job.upload.value = uploaded(job_yaml=JOB.encode(), train_py=SCRIPT)
-        assert "tiny: 0.5 h of A100, 1 inputs; uploaded: train.py" in form.job.note
+        assert "tiny: 0.5 h of A100, 1 input; uploaded: train.py" in form.job.note
         assert (form.fields["goal"].widget.value, form.fields["hours"].widget.disabled) == ("", True)
         await seat.click(form.dry_run)
         assert hashlib.sha256(SCRIPT).hexdigest() in form.message.text

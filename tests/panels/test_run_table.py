@@ -175,7 +175,7 @@ def test_rows_without_widgets_are_text_and_no_markup() -> None:
     async def scene(table: RunTable, desk: Desk) -> None:
         html = table.html()
         assert "<script" not in html
-        for text in ("WAITING", "1.40 USD", "5.00 USD", "ada", "x, y", f"{1:024x}", "1 to 1 of 1 runs"):
+        for text in ("WAITING", "1.40 USD", "5.00 USD", "ada", "x, y", f"{1:024x}", "1 to 1 of 1 run"):
             assert text in html
 
     play(lists, scene)

@@ -114,7 +114,7 @@ def test_a_result_for_programs_and_people(world: World) -> None:
     (payment,) = document["payments"]
     assert payment["status"] == "completed"
     assert "header" not in payment
-    assert "1.40 USD in 1 payments" in bundle["text/html"]
+    assert "1.40 USD in 1 payment" in bundle["text/html"]
     assert bundle["text/plain"] == f"run {run.run_id} completed: gpu_vendor_1 completed the job; 1.40 USD paid"
 
 
