@@ -24,7 +24,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/cli/test_run_files.py": (
         "gpuagent.adapters.mongo.run_files",
         "gpuagent.cli.run_files",
-        "gpuagent.render.saving",
     ),
     "tests/adapters/chain/test_json_rpc.py": ("gpuagent.adapters.chain.answers",),
     "tests/adapters/chain/test_limited_nodes.py": ("gpuagent.adapters.chain.needs",),

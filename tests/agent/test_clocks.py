@@ -14,7 +14,8 @@ from gpuagent.agent.start import Order, start
 from gpuagent.core.clocks import APART_MAX_S
 from gpuagent.core.model import Authorization, Authorized, Voided
 from gpuagent.core.money import UNIT
-from gpuagent.core.ports.chain import EXPIRED, Head, Ports, Void
+from gpuagent.core.ports import Ports
+from gpuagent.core.ports.chain import EXPIRED, Head, Void
 from gpuagent.core.transitions import apply
 from gpuagent.errors import BadInput, ClocksDiffer, PolicyRefused
 from gpuagent.tick import step, tick
