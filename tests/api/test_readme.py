@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.documents import ROOT
 
-READY_S = 60
+READY_S = 240
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def url() -> Iterator[str]:
             yield server.stdout.readline().strip()
         finally:
             server.send_signal(signal.SIGTERM)
-            _, log = server.communicate(timeout=30)
+            _, log = server.communicate(timeout=90)
         assert server.returncode == 0
         assert "Traceback" not in log, log
 

@@ -20,7 +20,7 @@ from tests.support.notebook_path import NOTEBOOK_PATH
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "token-of-the-browser-tests"
-READY_S, STOP_S = 90, 60
+READY_S, STOP_S = 240, 60
 CONFIG = {
     "ServerApp": {"port_retries": 0},
     "LabApp": {"expose_app_in_browser": True},

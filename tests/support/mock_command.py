@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-READY_DEADLINE_S = 90
+READY_DEADLINE_S = 240
 ROOT = Path(__file__).parents[2]
 
 

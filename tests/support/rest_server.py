@@ -19,7 +19,7 @@ from tests.support.world import World
 
 READ, OPERATE, APPROVE, CRON = "r" * 20, "o" * 20, "a" * 20, "c" * 20
 TOKENS = {"GPUAGENT_API_TOKENS": f"rita=read:{READ},otto=operate:{OPERATE},ada=approve:{APPROVE}", "CRON_SECRET": CRON}
-READY_S = 60
+READY_S = 240
 
 
 class WorldConnections(Connections):

@@ -22,7 +22,7 @@ from mock_vendor.market import PracticeMarket
 from tests.support.mock_buyer import Buyer
 
 ROOT = Path(__file__).parents[2]
-READY_S, STOP_S = 90, 90
+READY_S, STOP_S = 240, 90
 KEY = "0x" + "5e" * 32
 """The seller's own, which pays gas and signs quotes."""
 
