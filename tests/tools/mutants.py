@@ -2519,6 +2519,20 @@ MUTANTS = (
         "tests/adapters/mongo/test_setup.py -k refuses_malformed",
     ),
     Mutant(
+        "an older program puts its validators in the place of a newer one's",
+        "gpuagent/adapters/mongo/setup.py",
+        "    if version > VERSION:",
+        "    if False:",
+        "tests/adapters/mongo/test_setup.py -k newer_version",
+    ),
+    Mutant(
+        "an older program writes to a newer one's database",
+        "gpuagent/adapters/mongo/setup.py",
+        "    if gaps.newer and may_write:",
+        "    if False:",
+        "tests/adapters/mongo/test_setup.py -k newer_version",
+    ),
+    Mutant(
         "a halt does not reach a running lab",
         "gpuagent/wiring/database.py",
         "        if not settings.mongodb_uri and other.is_used:",
