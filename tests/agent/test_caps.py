@@ -243,13 +243,24 @@ def test_without_a_policy_nothing_is_signed(world: World, safety_note: SafetyNot
     safety_note("signed 0, the run unchanged; paid once there is a policy again")
 
 
-def test_planned_apart_saved_together(world: World) -> None:
+@pytest.mark.parametrize(
+    ("rules", "cap"),
+    [
+        ({"wallet_per_day": PRICE}, "wallet per day"),
+        ({"vendor_per_day": PRICE}, "vendor per day"),
+        ({"tag_totals": {"alpha": PRICE}}, "tag alpha"),
+        ({"new_vendor": PRICE}, "new vendor"),
+    ],
+)
+def test_planned_apart_saved_together(world: World, rules: dict[str, Any], cap: str) -> None:
     """Two runs plan while the cap has room for either: the transaction that comes second is refused."""
-    world.allow(wallet_per_day=PRICE)
-    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]
+    world.allow(**rules)
+    if "new_vendor" in rules:
+        world.store.connection.database.vendors.update_one({"vendorId": "gpu_vendor_1"}, {"$set": {"proven": False}})
+    runs = [world.start(vendor_ids=("gpu_vendor_1",), tags=("alpha",)) for _ in range(2)]
     planned = [apply(run, plan(run, world.ports)) for run in runs]
     world.store.save(runs[0], planned[0], (), world.market.clock.now())
-    with pytest.raises(PolicyRefused, match="wallet per day"):
+    with pytest.raises(PolicyRefused, match=cap):
         world.store.save(runs[1], planned[1], (), world.market.clock.now())
 
 

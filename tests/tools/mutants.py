@@ -1446,6 +1446,27 @@ MUTANTS = (
         "tests/agent/test_caps.py -k reserve_at_once_meet",
     ),
     Mutant(
+        "a vendor's day is not added up for a reservation that is saved",
+        "gpuagent/adapters/mongo/sums.py",
+        "        rules.vendor_per_day is not None\n        or not",
+        "        not",
+        "tests/agent/test_caps.py -k saved_together",
+    ),
+    Mutant(
+        "a tag is not added up for a reservation that is saved",
+        "gpuagent/adapters/mongo/sums.py",
+        "        or not rules.tag_totals.keys().isdisjoint(run.tags)\n",
+        "",
+        "tests/agent/test_caps.py -k saved_together",
+    ),
+    Mutant(
+        "a new vendor is not added up for a reservation that is saved",
+        "gpuagent/adapters/mongo/sums.py",
+        "        or (rules.new_vendor is not None and is_unproven)\n",
+        "",
+        "tests/agent/test_caps.py -k saved_together",
+    ),
+    Mutant(
         "a cap on a tag counts one day",
         "gpuagent/adapters/mongo/sums.py",
         '{"tags": {"$in": tags}, **ever, **others}',
@@ -2531,6 +2552,13 @@ MUTANTS = (
         "    if gaps.newer and may_write:",
         "    if False:",
         "tests/adapters/mongo/test_setup.py -k newer_version",
+    ),
+    Mutant(
+        "a request that names a budget twice starts a run of the last",
+        "gpuagent/api/idempotency.py",
+        "json.loads(body, object_pairs_hook=only_once)",
+        "json.loads(body)",
+        "tests/api/test_idempotency.py -k given_twice",
     ),
     Mutant(
         "a halt does not reach a running lab",
