@@ -2540,6 +2540,20 @@ MUTANTS = (
         "tests/adapters/mongo/test_setup.py -k refuses_malformed",
     ),
     Mutant(
+        "of two that set up a database at once one fails",
+        "gpuagent/adapters/mongo/setup.py",
+        "        if error.code != NAMESPACE_EXISTS:\n            raise\n",
+        "        raise\n",
+        "tests/adapters/mongo/test_setup.py -k at_once",
+    ),
+    Mutant(
+        "a collection that another made first stays without its validator",
+        "gpuagent/adapters/mongo/setup.py",
+        '        # Another process was first.\n        database.command("collMod", name, validator=validator)\n',
+        "",
+        "tests/adapters/mongo/test_setup.py -k at_once",
+    ),
+    Mutant(
         "an older program puts its validators in the place of a newer one's",
         "gpuagent/adapters/mongo/setup.py",
         "    if version > VERSION:",

@@ -12,7 +12,7 @@ from typing import Any
 
 from pymongo import TEXT, IndexModel, MongoClient
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, OperationFailure
+from pymongo.errors import OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
@@ -22,8 +22,8 @@ from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
 Documents = Database[Document]
-INDEX_NOT_FOUND = 27
-"""MongoDB's error code."""
+INDEX_NOT_FOUND, NAMESPACE_EXISTS = 27, 48
+"""MongoDB's error codes."""
 
 
 @dataclass(slots=True)
@@ -108,8 +108,11 @@ def _drop_superseded(database: Documents, name: str) -> None:
 
 def _create(database: Documents, name: str, validator: dict[str, Any]) -> None:
     try:
-        database.create_collection(name, validator=validator)
-    except CollectionInvalid:  # another process was first
+        database.create_collection(name, validator=validator, check_exists=False)
+    except OperationFailure as error:
+        if error.code != NAMESPACE_EXISTS:
+            raise
+        # Another process was first.
         database.command("collMod", name, validator=validator)
 
 

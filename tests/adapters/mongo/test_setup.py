@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import Result
 from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from typer.testing import CliRunner
 
 from gpuagent.adapters.mongo import embedded_secrets
@@ -20,6 +21,7 @@ from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import start
 from gpuagent.adapters.mongo.indexes import INDEXES, SUPERSEDED
 from gpuagent.adapters.mongo.schema import RUNS, VALIDATORS, VERSION
+from gpuagent.adapters.mongo.setup import Gaps, ensure_schema
 from gpuagent.cli import app
 from gpuagent.errors import ConfigError, StoreError
 from gpuagent.reports.partitions import Sizes
@@ -212,6 +214,32 @@ def described(database: Any) -> dict[str, Any]:
         collection["name"]: (collection["options"].get("validator"), database[collection["name"]].index_information())
         for collection in database.list_collections()
     }
+
+
+class Forestalled(CommandListener):
+    """Has another make each collection just before it is made."""
+
+    def __init__(self, database: Any) -> None:
+        self._database, self.names = database, set[str]()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name == "create":
+            self.names.add(event.command["create"])
+            self._database.create_collection(event.command["create"])
+
+    def succeeded(self, event: CommandSucceededEvent) -> None: ...
+    def failed(self, event: CommandFailedEvent) -> None: ...
+
+
+def test_two_that_set_up_a_database_at_once_do_not_fail(rights: Rights) -> None:
+    with rights.open("owner"):
+        current = described(rights.database)
+    rights.admin.drop_database(NAME)
+    other = Forestalled(rights.database)
+    with MongoClient[dict[str, Any]](rights.uri("owner"), event_listeners=[other]) as client:
+        assert ensure_schema(client[NAME]) == Gaps()
+    assert other.names == set(VALIDATORS)
+    assert described(rights.database).items() >= {name: current[name] for name in VALIDATORS}.items()
 
 
 def test_what_a_newer_version_set_up_is_left_as_it_is_and_only_read(rights: Rights) -> None:
