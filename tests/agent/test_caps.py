@@ -11,6 +11,7 @@ import pytest
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.mongo import enforcement
+from gpuagent.adapters.mongo.schema import VERSION
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
@@ -241,6 +242,23 @@ def test_without_a_policy_nothing_is_signed(world: World, safety_note: SafetyNot
     world.allow(per_payment=PRICE)
     assert paid(world.finish(run)) == ["gpu_vendor_1"]
     safety_note("signed 0, the run unchanged; paid once there is a policy again")
+
+
+def test_a_policy_of_a_newer_version_is_neither_followed_in_part_nor_replaced(world: World) -> None:
+    """A newer gpuagent has set a cap that this one does not know, since it opened the database."""
+    run, policies = world.start(), world.store.connection.database.policies
+    after = apply(run, plan(run, world.ports))
+    policies.update_one({"current": True}, {"$set": {"schema": VERSION + 1, "perFullMoon": 1}})
+    newest = policies.find_one({"current": True}, {"reservations": 0})
+    for act in (
+        lambda: world.store.save(run, after, (), world.market.clock.now()),
+        lambda: world.allow(per_payment=None),
+        world.another_store().policy,
+    ):
+        with pytest.raises(PolicyRefused, match="written by a newer gpuagent"):
+            act()
+    assert world.store.load(run.run_id) == run
+    assert policies.find_one({"current": True}, {"reservations": 0}) == newest
 
 
 @pytest.mark.parametrize(

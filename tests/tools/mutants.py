@@ -2561,6 +2561,13 @@ MUTANTS = (
         "tests/adapters/mongo/test_setup.py -k newer_version",
     ),
     Mutant(
+        "an older program that runs on follows what it knows of a newer one's policy, and replaces the rest",
+        "gpuagent/adapters/mongo/policy.py",
+        '    if document.get("schema", 0) > VERSION:',
+        "    if False:",
+        "tests/agent/test_caps.py -k policy_of_a_newer_version",
+    ),
+    Mutant(
         "an older program writes to a newer one's database",
         "gpuagent/adapters/mongo/setup.py",
         "    if gaps.newer and may_write:",

@@ -175,6 +175,7 @@ _MONTH_BUDGET = {"bsonType": "object", "required": ["kind", "name", "amount"], "
 POLICIES = _schema(
     {
         "version": _COUNT,
+        "schema": _COUNT,
         "current": {"bsonType": "bool"},
         **{limit.key: _LIMIT for limit in LIMITS},
         "approvalSeconds": {"bsonType": ["double", "int"]},
@@ -187,7 +188,7 @@ POLICIES = _schema(
         "why": _TEXT,
         "at": _DATE,
     },
-    *("monthBudgets", "monthZone"),
+    *("schema", "monthBudgets", "monthZone"),
     *(limit.key for limit in LIMITS if limit.optional),
     *(rule.key for rule in RULES),
 )
