@@ -14,6 +14,7 @@ from gpuagent.api.connections import Connected, Connections
 from gpuagent.api.problems import ProblemError
 from gpuagent.core.idempotency import ClaimResult, InProgress, KeyClaim, OtherRequest, StoredAnswer
 from gpuagent.errors import GpuAgentError, StoreError
+from gpuagent.wire.strict_json import RepeatedName, only_once
 from gpuagent.wiring import system_clock
 
 log = logging.getLogger(__name__)
@@ -114,9 +115,11 @@ async def _repeatable(
 
 
 def _canonical(body: bytes) -> bytes:
-    """The same bytes for the same JSON, however it is written."""
+    """The same bytes for the same JSON, however it is written. Raises ProblemError for a name that is given twice."""
     try:
-        return json.dumps(json.loads(body), sort_keys=True).encode()
+        return json.dumps(json.loads(body, object_pairs_hook=only_once), sort_keys=True).encode()
+    except RepeatedName as error:  # what stands before this server may have checked the other value
+        raise ProblemError(422, "request_invalid", f"body: {error}: send each name once") from None
     except ValueError:
         return body
 

@@ -54,6 +54,7 @@ def planners_compare(
     from gpuagent.planbench import report
     from gpuagent.planbench.compare import compare, estimate
     from gpuagent.planbench.scenarios import bundled_folder, load
+    from gpuagent.render.drafts import output
 
     with errors_explained():
         report.check_options(by, against, names.split(","))
@@ -68,7 +69,8 @@ def planners_compare(
             bars = progress_bars(stack, len(scenario_files))
             comparison = compare(scenario_files, clients, mode, bars, executor)
         if csv:
-            csv.write_text(report.as_csv(comparison), "utf-8")
+            with output(csv) as file:
+                file.write(report.as_csv(comparison).encode())
         if as_json:
             print_json(report.as_json(comparison, by, against))
         else:

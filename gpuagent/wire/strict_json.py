@@ -54,7 +54,8 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number in JSON")
 
 
-def _only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these names and values, as an object_pairs_hook of json. Raises RepeatedName."""
     values = dict(pairs)
     if len(values) < len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)
@@ -67,4 +68,4 @@ def _decoder(read_constant: Callable[[str], Any]) -> json.JSONDecoder:
 
 
 _STRICT = _decoder(_refuse)
-_ONCE = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_only_once)
+_ONCE = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=only_once)

@@ -11,6 +11,7 @@ import pytest
 
 from gpuagent import settings, wiring
 from gpuagent.adapters.mongo import enforcement
+from gpuagent.adapters.mongo.schema import VERSION
 from gpuagent.agent.approve import cancel
 from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
@@ -243,13 +244,41 @@ def test_without_a_policy_nothing_is_signed(world: World, safety_note: SafetyNot
     safety_note("signed 0, the run unchanged; paid once there is a policy again")
 
 
-def test_planned_apart_saved_together(world: World) -> None:
+def test_a_policy_of_a_newer_version_is_neither_followed_in_part_nor_replaced(world: World) -> None:
+    """A newer gpuagent has set a cap that this one does not know, since it opened the database."""
+    run, policies = world.start(), world.store.connection.database.policies
+    after = apply(run, plan(run, world.ports))
+    policies.update_one({"current": True}, {"$set": {"schema": VERSION + 1, "perFullMoon": 1}})
+    newest = policies.find_one({"current": True}, {"reservations": 0})
+    for act in (
+        lambda: world.store.save(run, after, (), world.market.clock.now()),
+        lambda: world.allow(per_payment=None),
+        world.another_store().policy,
+    ):
+        with pytest.raises(PolicyRefused, match="written by a newer gpuagent"):
+            act()
+    assert world.store.load(run.run_id) == run
+    assert policies.find_one({"current": True}, {"reservations": 0}) == newest
+
+
+@pytest.mark.parametrize(
+    ("rules", "cap"),
+    [
+        ({"wallet_per_day": PRICE}, "wallet per day"),
+        ({"vendor_per_day": PRICE}, "vendor per day"),
+        ({"tag_totals": {"alpha": PRICE}}, "tag alpha"),
+        ({"new_vendor": PRICE}, "new vendor"),
+    ],
+)
+def test_planned_apart_saved_together(world: World, rules: dict[str, Any], cap: str) -> None:
     """Two runs plan while the cap has room for either: the transaction that comes second is refused."""
-    world.allow(wallet_per_day=PRICE)
-    runs = [world.start(vendor_ids=("gpu_vendor_1",)) for _ in range(2)]
+    world.allow(**rules)
+    if "new_vendor" in rules:
+        world.store.connection.database.vendors.update_one({"vendorId": "gpu_vendor_1"}, {"$set": {"proven": False}})
+    runs = [world.start(vendor_ids=("gpu_vendor_1",), tags=("alpha",)) for _ in range(2)]
     planned = [apply(run, plan(run, world.ports)) for run in runs]
     world.store.save(runs[0], planned[0], (), world.market.clock.now())
-    with pytest.raises(PolicyRefused, match="wallet per day"):
+    with pytest.raises(PolicyRefused, match=cap):
         world.store.save(runs[1], planned[1], (), world.market.clock.now())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gpuagent.adapters.mongo import sums
+from gpuagent.adapters.mongo.server import clock
 from gpuagent.agent.pay import authorize
 from gpuagent.agent.plan import plan
 from gpuagent.core.months import MonthBudget, month_end, month_start
@@ -106,7 +107,7 @@ def test_five_minutes_around_an_edge_the_earlier_clock_decides(world: World) -> 
     world.allow(month_budgets=(MonthBudget("tag", "alpha", PRICE),))
     run = world.finish(world.start(**ONLY, tags=("alpha",)))
     database, rules = world.store.connection.database, world.store.policy()
-    now = database.client.admin.command("hello")["localTime"].timestamp()  # its own: a test may turn the store's
+    now = clock(database.client)  # its own: a test may turn the store's
     edge = month_end(now)
     settled_at(world, edge - 3600)
     for ahead, used in ((edge - now - 60, PRICE), (edge - now + 60, 0)):

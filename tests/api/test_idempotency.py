@@ -39,6 +39,18 @@ def test_another_body_under_the_key_is_refused(served: Served) -> None:
     assert problem["code"] == "idempotency_key_reused"
 
 
+@pytest.mark.parametrize(
+    "twice", [b'"budgetTotal": 5, "budgetTotal": 500', b'"budgetTotal": 5, "job": {"a": 1, "a": 2}']
+)
+def test_a_name_that_is_given_twice_is_refused(served: Served, twice: bytes) -> None:
+    """Else a gateway may have checked the first value, and the last is what is done."""
+    body = b'{"userId": "u1", "goal": "Fine-tune tiny-llm", ' + twice + b"}"
+    reply = served.http.post("/api/agent-start", content=body, headers={"Content-Type": "application/json"})
+    assert (reply.status_code, reply.json()["code"]) == (422, "request_invalid")
+    assert "is given twice: send each name once" in reply.json()["detail"]
+    assert served.world.reads.runs() == []
+
+
 def test_a_refusal_is_repeated_too(served: Served) -> None:
     body = {**ORDER, "gpuType": "Z80"}
     problems = [served.post("/api/agent-start", body, 422, **KEY) for _ in range(2)]

@@ -51,7 +51,9 @@ def test_compare_prints_the_table_with_the_worst_call(folder: Path) -> None:
 
 
 def test_compare_as_json_and_csv(folder: Path, tmp_path: Path) -> None:
-    table = tmp_path / "plays.csv"
+    table, before = tmp_path / "plays.csv", tmp_path / "before.csv"
+    before.write_text("of before")
+    table.hardlink_to(before)
     options = ("--scenarios", str(folder), "--json", "--csv", str(table), "--mode", "sampled")
     result = invoke("compare", "--planners", "all", *options)
     assert result.exit_code == 0, result.output
@@ -60,6 +62,7 @@ def test_compare_as_json_and_csv(folder: Path, tmp_path: Path) -> None:
     assert {pair["second"] for pair in comparison["pairs"]} == {"stub"}
     lines = list(csv.DictReader(table.read_text().splitlines()))
     assert len([line for line in lines if line["planner"] == "stub"]) == 6  # 3 files, 2 replicates each
+    assert before.read_text() == "of before", "what was there is replaced, and not written over"
 
 
 def test_the_bundled_scenarios_are_the_default() -> None:

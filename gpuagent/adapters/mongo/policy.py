@@ -16,6 +16,7 @@ from pymongo.errors import DuplicateKeyError
 from gpuagent.adapters.mongo import alerts
 from gpuagent.adapters.mongo.documents import vendor_from
 from gpuagent.adapters.mongo.original import OURS
+from gpuagent.adapters.mongo.schema import VERSION
 from gpuagent.adapters.mongo.sums import CURRENT
 from gpuagent.adapters.mongo.values import Document, amount, date, money, seconds
 from gpuagent.core import months
@@ -114,9 +115,14 @@ def _latest(database: Documents, session: ClientSession) -> Policy:
 
 
 def readable(document: Mapping[str, Any] | None) -> Policy:
-    """The policy of a document. Raises PolicyRefused where there is none, or it cannot be read."""
+    """The policy of a document. Raises PolicyRefused where there is none, or it cannot be read, or not all of it."""
     if document is None:
         raise PolicyRefused("there is no policy in force: `gpuagent policy set --by WHO --why WHY` makes one")
+    if document.get("schema", 0) > VERSION:  # written since this program opened the database
+        raise PolicyRefused(
+            "the policy in force was written by a newer gpuagent, and may have limits that this one does not know: "
+            "pip install --upgrade gpuagent, and start it anew"
+        )
     try:
         return _policy(document)
     except (BadInput, KeyError, TypeError, AttributeError) as error:
@@ -149,6 +155,7 @@ def _document(policy: Policy, by: str, why: str, at: float) -> Document:
     amounts = {limit.key: limit.of(policy) for limit in LIMITS}
     return {
         "version": policy.version,
+        "schema": VERSION,
         "current": True,
         **{key: None if cap is None else money(cap) for key, cap in amounts.items()},
         "tagTotals": [{"tag": tag, "total": money(total)} for tag, total in policy.tag_totals.items()],

@@ -1,5 +1,10 @@
-"""Validators of the collections: the database itself refuses malformed money and unbalanced books."""
+"""Validators of the collections: the database itself refuses malformed money and unbalanced books.
 
+Each is stamped with its version, so that an older program does not put its own in the place of a newer one's.
+"""
+
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from gpuagent.core.credits import CreditKind
@@ -170,6 +175,7 @@ _MONTH_BUDGET = {"bsonType": "object", "required": ["kind", "name", "amount"], "
 POLICIES = _schema(
     {
         "version": _COUNT,
+        "schema": _COUNT,
         "current": {"bsonType": "bool"},
         **{limit.key: _LIMIT for limit in LIMITS},
         "approvalSeconds": {"bsonType": ["double", "int"]},
@@ -182,18 +188,31 @@ POLICIES = _schema(
         "why": _TEXT,
         "at": _DATE,
     },
-    *("monthBudgets", "monthZone"),
+    *("schema", "monthBudgets", "monthZone"),
     *(limit.key for limit in LIMITS if limit.optional),
     *(rule.key for rule in RULES),
 )
 
+VERSION = 1
+"""Of the validators and unique indexes: raised with each release that changes one. A program that writes goes without
+a database of a later version, whose limits it might lose with the fields that it does not know."""
+_STAMP = "gpuagent schema "
 VALIDATORS: dict[str, dict[str, Any]] = {
-    "runs": RUNS,
-    "jobs": JOBS,
-    "payments": PAYMENTS,
-    "observations": OBSERVATIONS,
-    "vendors": VENDORS,
-    "policies": POLICIES,
-    "refunds": REFUNDS,
-    "credits": CREDITS,
+    name: {"$comment": f"{_STAMP}{VERSION}", **validator}
+    for name, validator in {
+        "runs": RUNS,
+        "jobs": JOBS,
+        "payments": PAYMENTS,
+        "observations": OBSERVATIONS,
+        "vendors": VENDORS,
+        "policies": POLICIES,
+        "refunds": REFUNDS,
+        "credits": CREDITS,
+    }.items()
 }
+
+
+def version_of(validator: Mapping[str, Any] | None) -> int:
+    """The version that the validator of a collection is stamped with; 0 without one, as before there were stamps."""
+    stamp = re.fullmatch(f"{_STAMP}([0-9]{{1,9}})", str((validator or {}).get("$comment")))
+    return int(stamp[1]) if stamp else 0

@@ -1,7 +1,7 @@
 """Setting up a database: collections, validators and indexes, as far as the MongoDB user may; the rest in words.
 
 A user that may only read needs none of it. One that may write goes without an upgrade, but never without what refuses
-malformed money and duplicates.
+malformed money and duplicates, and never on a database that a newer version has set up.
 """
 
 from collections.abc import Callable
@@ -12,18 +12,18 @@ from typing import Any
 
 from pymongo import TEXT, IndexModel, MongoClient
 from pymongo.database import Database
-from pymongo.errors import CollectionInvalid, OperationFailure
+from pymongo.errors import OperationFailure
 
 from gpuagent.adapters.mongo.address import DEFAULT_DATABASE
 from gpuagent.adapters.mongo.deadline import UNAUTHORIZED
 from gpuagent.adapters.mongo.indexes import ALERT_INDEXES, DERIVED_INDEXES, FILE_INDEXES, INDEXES, SUPERSEDED
-from gpuagent.adapters.mongo.schema import VALIDATORS
+from gpuagent.adapters.mongo.schema import VALIDATORS, VERSION, version_of
 from gpuagent.adapters.mongo.values import Document
 from gpuagent.errors import ConfigError
 
 Documents = Database[Document]
-INDEX_NOT_FOUND = 27
-"""MongoDB's error code."""
+INDEX_NOT_FOUND, NAMESPACE_EXISTS = 27, 48
+"""MongoDB's error codes."""
 
 
 @dataclass(slots=True)
@@ -31,18 +31,27 @@ class Gaps:
     """What the database lacks and this MongoDB user may not make; in words, such as `createIndex on jobs`.
 
     unprotected: what refuses malformed money or duplicates. outdated: what only an earlier version's schema lacks.
+    newer: the version of the schema, where it is a later one than this program's; nothing is compared with it.
     """
 
     unprotected: list[str] = field(default_factory=list)
     outdated: list[str] = field(default_factory=list)
+    newer: int = 0
 
 
 def ensure_schema(database: Documents) -> Gaps:
-    """Create or update the collections, as far as the user may. Safe to repeat and to run in many processes at once."""
+    """Create or update the collections, as far as the user may; a newer version's are left as they are.
+
+    Safe to repeat and to run in many processes at once.
+    """
     gaps = Gaps()
     validators = {
         collection["name"]: collection["options"].get("validator") for collection in database.list_collections()
     }
+    version = max(map(version_of, validators.values()), default=0)
+    if version > VERSION:
+        gaps.newer = version
+        return gaps
     for name, validator in VALIDATORS.items():
         if name not in validators:
             if not is_allowed(partial(_create, database, name, validator)):
@@ -99,8 +108,11 @@ def _drop_superseded(database: Documents, name: str) -> None:
 
 def _create(database: Documents, name: str, validator: dict[str, Any]) -> None:
     try:
-        database.create_collection(name, validator=validator)
-    except CollectionInvalid:  # another process was first
+        database.create_collection(name, validator=validator, check_exists=False)
+    except OperationFailure as error:
+        if error.code != NAMESPACE_EXISTS:
+            raise
+        # Another process was first.
         database.command("collMod", name, validator=validator)
 
 
@@ -119,10 +131,16 @@ def check_not_elsewhere(client: MongoClient[Document], database: Documents) -> N
 def upgrade_needed(database: Documents, gaps: Gaps) -> str:
     """What an administrator must do, in words; "" for nothing.
 
-    Raises ConfigError for a user that could write past what is to refuse malformed money and duplicates.
+    Raises ConfigError for a user that could write past what is to refuse malformed money and duplicates, or to a
+    database of a newer version.
     """
     role = f"open it once, by any command, as a MongoDB user with the roles readWrite and dbAdmin on {database.name!r}"
-    may_write = bool(gaps.unprotected or gaps.outdated) and _may_write(database)
+    may_write = bool(gaps.unprotected or gaps.outdated or gaps.newer) and _may_write(database)
+    if gaps.newer and may_write:
+        raise ConfigError(
+            f"the database {database.name!r} was written by a newer gpuagent (its schema is {gaps.newer}, this one "
+            f"knows {VERSION}): pip install --upgrade gpuagent; a MongoDB user that may only read may look at it"
+        )
     if gaps.unprotected and may_write:
         missing = ", ".join(gaps.unprotected)
         raise ConfigError(

@@ -1,5 +1,6 @@
 """MongoDB users with few rights, on a real server: who may read reads, who may write is never without protection."""
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator
@@ -11,14 +12,16 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import Result
 from pymongo import MongoClient
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from typer.testing import CliRunner
 
 from gpuagent.adapters.mongo import embedded_secrets
 from gpuagent.adapters.mongo.address import database_name, unusable
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.adapters.mongo.embedded import start
-from gpuagent.adapters.mongo.indexes import SUPERSEDED
-from gpuagent.adapters.mongo.schema import RUNS
+from gpuagent.adapters.mongo.indexes import INDEXES, SUPERSEDED
+from gpuagent.adapters.mongo.schema import RUNS, VALIDATORS, VERSION
+from gpuagent.adapters.mongo.setup import Gaps, ensure_schema
 from gpuagent.cli import app
 from gpuagent.errors import ConfigError, StoreError
 from gpuagent.reports.partitions import Sizes
@@ -203,6 +206,80 @@ def test_a_database_of_an_earlier_version_has_no_index_too_many(rights: Rights) 
     with rights.open("owner"):
         pass
     assert [set(collection.index_information()) for collection in (runs, jobs)] == wanted
+
+
+def described(database: Any) -> dict[str, Any]:
+    """The validator and the indexes of each collection."""
+    return {
+        collection["name"]: (collection["options"].get("validator"), database[collection["name"]].index_information())
+        for collection in database.list_collections()
+    }
+
+
+class Forestalled(CommandListener):
+    """Has another make each collection just before it is made."""
+
+    def __init__(self, database: Any) -> None:
+        self._database, self.names = database, set[str]()
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name == "create":
+            self.names.add(event.command["create"])
+            self._database.create_collection(event.command["create"])
+
+    def succeeded(self, event: CommandSucceededEvent) -> None: ...
+    def failed(self, event: CommandFailedEvent) -> None: ...
+
+
+def test_two_that_set_up_a_database_at_once_do_not_fail(rights: Rights) -> None:
+    with rights.open("owner"):
+        current = described(rights.database)
+    rights.admin.drop_database(NAME)
+    other = Forestalled(rights.database)
+    with MongoClient[dict[str, Any]](rights.uri("owner"), event_listeners=[other]) as client:
+        assert ensure_schema(client[NAME]) == Gaps()
+    assert other.names == set(VALIDATORS)
+    assert described(rights.database).items() >= {name: current[name] for name in VALIDATORS}.items()
+
+
+def test_what_a_newer_version_set_up_is_left_as_it_is_and_only_read(rights: Rights) -> None:
+    with rights.open("owner") as db:
+        run = replace(RUN, run_id=db.store.new_id())
+        db.store.create(run)
+    stricter = {**VALIDATORS["payments"], "$comment": f"gpuagent schema {VERSION + 1}", "capped": {"$ne": False}}
+    rights.database.command("collMod", "payments", validator=stricter)
+    rights.database.runs.drop_index("createdAt_-1__id_-1")
+    rights.database.jobs.create_index([("state", 1)])  # an index that this version drops
+    newer = described(rights.database)
+    for user in ("owner", "writer", "clerk"):
+        with pytest.raises(ConfigError, match=r"'rights' was written by a newer gpuagent .*upgrade"), rights.open(user):
+            pass
+    with rights.open("reader") as db:
+        assert (db.store.load(run.run_id), db.upgrade) == (run, "")
+    environment = {"MONGODB_URI": rights.uri("owner"), "MONGODB_DB_NAME": None}
+    refused = CliRunner().invoke(app, ["run", "list"], env=environment)
+    assert (refused.exit_code, "newer gpuagent" in " ".join(refused.output.split())) == (2, True), refused.output
+    assert described(rights.database) == newer
+
+
+def test_what_a_version_before_the_stamps_set_up_is_brought_up_to_date(rights: Rights) -> None:
+    with rights.open("owner"):
+        pass
+    current = described(rights.database)
+    for comment in (None, "ours", f"gpuagent schema {VERSION - 1}"):
+        validator = {name: part for name, part in VALIDATORS["runs"].items() if name != "$comment"}
+        rights.database.command("collMod", "runs", validator=validator | ({"$comment": comment} if comment else {}))
+        with rights.open("owner"):
+            assert described(rights.database) == current
+
+
+def test_the_schemas_version_is_raised_with_what_it_guards() -> None:
+    unique = {
+        name: [index.document for index in indexes if index.document.get("unique")] for name, indexes in INDEXES.items()
+    }
+    guards = json.dumps([VALIDATORS, unique], sort_keys=True, default=str)
+    digest = hashlib.sha256(guards.encode()).hexdigest()[:16]
+    assert (VERSION, digest) == (1, "27b9751444e39a23"), "raise VERSION once a release, and write the digest"
 
 
 def test_the_database_in_the_uri_is_the_database(rights: Rights) -> None:
