@@ -5,6 +5,7 @@ Each test begins with an empty database, a wallet of its own, and vendors withou
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -116,6 +117,16 @@ def hasty_world(make_world: Callable[..., World], market: Market) -> Iterator[Wo
     vendor_api = HttpVendor(market.environment.get, quote_s=1, submit_s=2, status_s=2)
     yield make_world(vendor_api=vendor_api)
     vendor_api.close()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """The handlers of the root logger: a command sets up its own, on an output that is closed with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -80,14 +80,6 @@ def check_clocks(ports: Ports, database: float | None = None) -> float:
     return clocks.agreed(ports.clock.now(), ports.store.now() if database is None else database, chain)
 
 
-def is_expired(authorization: Authorization, ports: Ports) -> bool:
-    """Whether our clocks bear out a chain that says so: a local chain, whose clock is turned at will, needs none."""
-    own, expiry = ports.clock.now(), authorization.valid_before
-    if authorization.network == LOCAL.caip2 or clocks.is_past(expiry, own, own):
-        return True
-    return clocks.is_past(expiry, own, ports.store.now())
-
-
 def check_payee(quote: Quote, vendor: Vendor) -> None:
     """Raises OfferInvalid when the quote names another payee, network or asset than the vendor's record.
 
@@ -187,6 +179,14 @@ def check_lifetime(authorization: Authorization, head: Head, vendor: Vendor, por
     """Raises OfferInvalid when the authorization would expire, on the chain's clock, before it can be sent."""
     if authorization.valid_before <= head.time + ports.pace.send_margin_s:
         raise OfferInvalid(f"the quote or the timeout of {vendor.vendor_id} leaves too little time to pay")
+
+
+def is_expired(authorization: Authorization, ports: Ports) -> bool:
+    """Whether our clocks bear out a chain that says so: a local chain, whose clock is turned at will, needs none."""
+    own, expiry = ports.clock.now(), authorization.valid_before
+    if authorization.network == LOCAL.caip2 or clocks.is_past(expiry, own, own):
+        return True
+    return clocks.is_past(expiry, own, ports.store.now())
 
 
 def lapsed(verdict: Callable[[float], Verdict], ports: Ports) -> Verdict:

@@ -32,7 +32,7 @@ ALTS = {
     "Spend by vendor per day": (f"{BETA} 5.40 USD", f"{ALPHA} 4.00 USD", "Most in the day of 2026-11-02", "3.23 USD"),
     "Cost of a successful GPU hour, by vendor and GPU": (f"{ALPHA} A100 2.00 USD, without its failed jobs 1.30 USD",),
     "GPU hours of delivered results": ("No run of this period that has a job file has completed yet.",),
-    "Money on failed jobs, by cause": ("3.40 USD in all", "2.00 USD in 1 jobs"),
+    "Money on failed jobs, by cause": ("3.40 USD in all", "2.00 USD in 1 job;"),
     "Reliability: advertised, and learned from jobs (95 % interval)": (f"{GAMMA} advertises 99%", "worse than"),
     "Time from start to success": ("2 runs succeeded", "median 2 h 01 min", "longest 2 h 02 min"),
     "Budgets as they burnt down": ("6.77 USD left of 10.00 USD (SUCCESS)", "1.00 USD left of 4.00 USD (FAILED)"),

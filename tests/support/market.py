@@ -41,8 +41,8 @@ class Market:
         )
         self._node = httpx.Client(timeout=30)  # one: to make a client takes longer than most tests' calls
         self._mongo: MongoClient[Any] = MongoClient(self.environment["MONGODB_URI"])
-
         self._connections: dict[str, Connection] = {}
+        self._vendors_ahead_s = self.control("POST", "clock", advanceS=0)["now"] - SystemClock().now()
 
     def close(self) -> None:
         for connection in self._connections.values():
@@ -119,6 +119,7 @@ class Market:
     def work(self, seconds: float = JOB_S) -> None:
         """Let the vendors' jobs go on for so long."""
         self.control("POST", "clock", advanceS=seconds)
+        self._vendors_ahead_s += seconds
 
     def pass_time(self, seconds: float) -> None:
         """Turn every clock: the chain's, the vendors', the agent's."""
@@ -128,9 +129,14 @@ class Market:
         self.clock.ahead_s += seconds
 
     def catch_up(self) -> None:
-        """Set the agent's clock by the chain's: earlier tests may have turned either of them."""
+        """Set the agent's clock by the chain's, which earlier tests may have turned, and the vendors' no earlier.
+
+        Blocks that are mined at once are a second apart: a chain that is far ahead outlives the vendors' quotes.
+        """
         newest = self.rpc("eth_getBlockByNumber", "latest", False)
         self.clock.ahead_s = max(0, int(newest["timestamp"], 16) - SystemClock().now())
+        if (behind_s := self.clock.ahead_s - self._vendors_ahead_s) > 0:
+            self.work(behind_s)
 
     def rpc(self, method: str, *params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
