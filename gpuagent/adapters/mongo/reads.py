@@ -148,10 +148,10 @@ class MongoReads:
 
         decision: the id of the one to read whole; "": the newest.
         """
-        found = glance(self._database, object_id(run_id), types, text, limit, decision)
-        if found is None:
+        snapshot = glance(self._database, object_id(run_id), types, text, limit, decision)
+        if snapshot is None:
             raise UnknownRun(f"there is no run {run_id}: `gpuagent run list` shows them")
-        return found
+        return snapshot
 
     @deadlined
     def timeline(
