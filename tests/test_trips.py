@@ -3,15 +3,14 @@
 They do not depend on the machine. `make bench` says what each costs there.
 """
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
 
 from gpuagent.agent.plan import plan
-from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Vendor
-from gpuagent.core.ports.vendors import VendorApi
+from gpuagent.core.model import RunStatus, Vendor
+from gpuagent.core.ports.vendors import VendorApi, VendorJob
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport
 from gpuagent.fleet.worker import Worker
@@ -42,16 +41,8 @@ class SameNews:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
-        report = self._inner.status(vendor, vendor_job_id, after, secrets, access)
-        return self._reports.setdefault(vendor_job_id, report)
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:
+        return self._reports.setdefault(job.job_id, self._inner.status(vendor, job, after))
 
 
 def test_a_purchase_takes_few_trips_and_a_poll_without_news_two(market: Market) -> None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from gpuagent.agent.guard import lapsed
 from gpuagent.agent.postpone import PROBLEM_MAX, postponed
 from gpuagent.agent.share import Share, new_share
-from gpuagent.agent.vendors import find_vendor
+from gpuagent.agent.vendors import find_vendor, vendor_job
 from gpuagent.core.events import (
     CheckpointKept,
     CheckpointLost,
@@ -20,7 +20,6 @@ from gpuagent.core.events import (
     StepTakenUp,
 )
 from gpuagent.core.model import Ordered, Run
-from gpuagent.core.orders import secret_names
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import read_fraction
 from gpuagent.core.run_state import find_job
@@ -113,17 +112,15 @@ class _Fetch:
             assert isinstance(work, Underway | Collecting)
             stream = self._ports.vendor_api.read_file(
                 vendor,
-                work.vendor_job_id,
+                vendor_job(self._job, work),
                 entry,
                 received,
                 self._share.seconds if self.came or self.kept else max(self._share.seconds, self._ports.pace.begin_s),
                 checkpoint,
-                secret_names(self._job.quote.order),
-                self._job.access,
             )
             before = received
             try:
-                with closing(stream) as parts:  # type: ignore[type-var]
+                with closing(stream) as parts:
                     received = files.extend(upload, before, self._share.cut(parts), entry.bytes)
             except VendorError:
                 received = files.received(upload)

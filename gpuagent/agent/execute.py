@@ -10,7 +10,7 @@ from gpuagent.agent.credit import note_credit
 from gpuagent.agent.guard import lapsed
 from gpuagent.agent.judge import end_of_work, offered_checkpoint
 from gpuagent.agent.postpone import postponed
-from gpuagent.agent.vendors import find_vendor
+from gpuagent.agent.vendors import find_vendor, vendor_job
 from gpuagent.core.events import (
     CheckpointLost,
     Event,
@@ -23,7 +23,7 @@ from gpuagent.core.events import (
 )
 from gpuagent.core.hedging import winner
 from gpuagent.core.model import Ordered, Run, Settled, Submitted
-from gpuagent.core.orders import CREDIT, secret_names
+from gpuagent.core.orders import CREDIT
 from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
 from gpuagent.core.run_state import find_job
@@ -86,10 +86,8 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
         raise IllegalTransition(f"{job} is not underway")
     work, report, answers, reply = job.work, None, True, ""
     try:
-        names = secret_names(job.quote.order)
-        report = ports.vendor_api.status(
-            find_vendor(job.quote.vendor_id, ports), work.vendor_job_id, work.cursor, names, job.access
-        )
+        vendor = find_vendor(job.quote.vendor_id, ports)
+        report = ports.vendor_api.status(vendor, vendor_job(job, work), work.cursor)
     except VendorTokenMissing:
         raise  # the vendor was not called, so it is not silent
     except (VendorBusy, VendorUnauthorized) as error:
@@ -119,8 +117,8 @@ def stop(run: Run, job_id: str, ports: Ports) -> Event:
     if not isinstance(job, Ordered) or not isinstance(job.work, Underway):
         raise IllegalTransition(f"{job} is not underway")
     try:
-        vendor, names = find_vendor(job.quote.vendor_id, ports), secret_names(job.quote.order)
-        reply = ports.vendor_api.cancel(vendor, job.work.vendor_job_id, names, job.access)
+        vendor = find_vendor(job.quote.vendor_id, ports)
+        reply = ports.vendor_api.cancel(vendor, vendor_job(job, job.work))
     except VendorError as error:
         reply = str(error)
     if CREDIT in job.quote.accepts:  # also where it was stopped before, by a tick that was killed then
@@ -143,8 +141,8 @@ def supersede(run: Run, job_id: str, ports: Ports) -> Event:
 def _hear_credit(run: Run, job: Ordered, work: Underway, ports: Ports) -> None:
     """Book the credit that the vendor grants for the stopped job, if it answers with one."""
     try:
-        vendor, names = find_vendor(job.quote.vendor_id, ports), secret_names(job.quote.order)
-        report = ports.vendor_api.status(vendor, work.vendor_job_id, work.cursor, names, job.access)
+        vendor = find_vendor(job.quote.vendor_id, ports)
+        report = ports.vendor_api.status(vendor, vendor_job(job, work), work.cursor)
     except VendorError:
         return
     if report.credit:

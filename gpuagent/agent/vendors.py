@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 from gpuagent.core import gpus
-from gpuagent.core.model import Run, Token, Vendor
+from gpuagent.core.model import Ordered, Run, Token, Vendor
+from gpuagent.core.orders import secret_names
 from gpuagent.core.ports import Ports
+from gpuagent.core.ports.vendors import VendorJob
+from gpuagent.core.work import Collecting, Underway
 from gpuagent.errors import IllegalTransition, UnknownVendor
 
 
@@ -30,3 +33,8 @@ def find_vendor(vendor_id: str, ports: Ports) -> Vendor:
         if vendor.vendor_id == vendor_id:
             return vendor
     raise IllegalTransition(f"the record of vendor {vendor_id} is gone")
+
+
+def vendor_job(job: Ordered, work: Underway | Collecting) -> VendorJob:
+    """The job as its vendor knows it. work: the job's."""
+    return VendorJob(work.vendor_job_id, job.access, secret_names(job.quote.order))

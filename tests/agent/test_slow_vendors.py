@@ -11,6 +11,7 @@ from gpuagent.core.policy import Policy
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.chain import Open
 from gpuagent.core.ports.store import Standing
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import VendorError
@@ -60,8 +61,8 @@ class Shop:
         self._answer(job.job_id)
         return Submitted(f"job-{job.job_id}")
 
-    def status(self, _: Vendor, vendor_job_id: str, *__: object) -> JobReport:
-        self._answer(vendor_job_id.removeprefix("job-"))
+    def status(self, _: Vendor, job: VendorJob, *__: object) -> JobReport:
+        self._answer(job.job_id.removeprefix("job-"))
         return JobReport(JobStatus.RUNNING, 0.0, (), {}, "", "")
 
     def _answer(self, job_id: str) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.core.indices import is_open, tries_max
 from gpuagent.core.model import Authorized, RunStatus
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import JobStatus
 from gpuagent.errors import VendorError
 from gpuagent.planbench.answers import PlannerClient
@@ -202,8 +203,8 @@ def test_a_payment_buys_one_job_however_often_it_is_sent() -> None:
     assert payments.spent(PAYER, [job.authorization.nonce]) == [job.authorization.nonce]
     other = replace(job, job_id="other", authorization=replace(job.authorization, nonce="0x1"))
     vendors.submit(vendor, other)
-    assert vendors.status(vendor, "other").status is JobStatus.RUNNING
+    assert vendors.status(vendor, VendorJob("other")).status is JobStatus.RUNNING
     clock.tick = 1
-    assert vendors.status(vendor, "other").status is JobStatus.COMPLETED
+    assert vendors.status(vendor, VendorJob("other")).status is JobStatus.COMPLETED
     with pytest.raises(VendorError, match="has sold no job third"):
-        vendors.status(vendor, "third")
+        vendors.status(vendor, VendorJob("third"))

@@ -5,7 +5,7 @@ In memory, where hours of ticks cost a second. tests/safety/test_work.py plays w
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from gpuagent.adapters.vendors.answers import read_report
 from gpuagent.core import budget
-from gpuagent.core.model import NO_ACCESS, JobAccess, RunStatus, Settled, Vendor, Voided
+from gpuagent.core.model import RunStatus, Settled, Vendor, Voided
 from gpuagent.core.orders import manifest_sha256
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.steps import is_over
 from gpuagent.core.transitions import NOTES_MAX
 from gpuagent.core.work import CheckpointOffer, Completed, Failed, FileEntry, FileKind, JobEnding, JobReport, JobStatus
@@ -81,20 +82,12 @@ class _SlowFiles(Sellers):
         self._begins_s = begins_s
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
         self._world.at += self._begins_s
         if seconds < self._begins_s:
             raise VendorError("sent nothing in the time that there was")
-        yield from super().read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets, access)
+        yield from super().read_file(vendor, job, file, start, seconds, checkpoint)
 
 
 def flips_its_word(job: SoldJob) -> JobReport:

@@ -1,7 +1,7 @@
 """A file store in memory that hands files out by URLs: the port Depot, of which a test can see all that was written."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from gpuagent.errors import FileMissing, StoreError
 from tests.support.memory_files import PART, MemoryFiles
@@ -31,7 +31,7 @@ class MemoryDepot(MemoryFiles):
         self._check()
         self.left[folder, name] = content
 
-    def fetch(self, folder: str, name: str, start: int = 0) -> Iterator[bytes]:
+    def fetch(self, folder: str, name: str, start: int = 0) -> Generator[bytes, None, None]:
         self._check()
         if (folder, name) not in self.left:
             raise FileMissing(f"the file store has no file {name}")

@@ -12,6 +12,7 @@ from gpuagent.core.pace import Pace
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.chain import Chain
 from gpuagent.core.ports.store import Store
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.ports.wallet import Wallet
 from gpuagent.core.transitions import apply
 from gpuagent.core.work import JobReport, JobStatus, Owed, Work
@@ -51,7 +52,7 @@ class PaidJob:
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
         return Submitted(cast("str", self._answer()))
 
-    def status(self, vendor: Vendor, vendor_job_id: str, *_: object) -> JobReport:
+    def status(self, vendor: Vendor, job: VendorJob, *_: object) -> JobReport:
         return cast("JobReport", self._answer())
 
     def hears(self, answer: Answer, after_s: float = 0.0) -> Work:

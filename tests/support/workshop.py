@@ -4,7 +4,7 @@ Everything but the state machine is small and honest here, so that thousands of 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
@@ -12,11 +12,9 @@ from typing import Any, cast
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.core.context import PastJob
 from gpuagent.core.model import (
-    NO_ACCESS,
     Authorization,
     Authorized,
     Challenge,
-    JobAccess,
     Observation,
     Quote,
     Reserved,
@@ -34,6 +32,7 @@ from gpuagent.core.policy import Halt, Policy, Usage
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.chain import Gas, Head, Open, Outcome
 from gpuagent.core.ports.store import Footing, Standing, TrackRecord
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.steps import is_over
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
 from gpuagent.core.workload import Workload
@@ -157,36 +156,21 @@ class Sellers:
         jobs.setdefault(name, SoldJob(name, job.quote.order, job.quote.max_hours))
         return Submitted(name)
 
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:
         seller = self._world.sellers[vendor.vendor_id]
-        job = seller.jobs[vendor_job_id]
-        job.asked += 1
-        return seller.script(job)
+        sold = seller.jobs[job.job_id]
+        sold.asked += 1
+        return seller.script(sold)
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
         seller = self._world.sellers[vendor.vendor_id]
         if seller.reading:
             raise seller.reading.pop(0)
         seller.read_from.append(start)
-        job = seller.jobs[vendor_job_id]
-        contents = job.checkpoint if checkpoint else job.files
+        sold = seller.jobs[job.job_id]
+        contents = sold.checkpoint if checkpoint else sold.files
         if file.path not in contents:
             raise VendorError(f"{vendor.vendor_id} has no file {file.path}")
         content = contents[file.path]
@@ -195,10 +179,8 @@ class Sellers:
             return
         yield from (content[at : at + PART] for at in range(start, len(content), PART))
 
-    def cancel(
-        self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
-    ) -> str:
-        self._world.sellers[vendor.vendor_id].jobs[vendor_job_id].stopped = True
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:
+        self._world.sellers[vendor.vendor_id].jobs[job.job_id].stopped = True
         return "stopped"
 
 

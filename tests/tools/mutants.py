@@ -984,8 +984,8 @@ MUTANTS = (
     Mutant(
         "a stored place to ask is asked wherever it is",
         "gpuagent/adapters/vendors/http.py",
-        "if url := own_url(vendor, access.poll_url):",
-        "if url := access.poll_url:",
+        "if url := own_url(vendor, job.access.poll_url):",
+        "if url := job.access.poll_url:",
         "tests/adapters/vendors/test_strangers.py -k held_against_the_record",
     ),
     Mutant(
@@ -2052,7 +2052,7 @@ MUTANTS = (
     Mutant(
         "a job's secret that a vendor repeats is stored",
         "gpuagent/adapters/vendors/http.py",
-        '        self._remember(vendor, secrets)\n        news = {"after"',
+        '        self._remember(vendor, job.secrets)\n        news = {"after"',
         '        news = {"after"',
         "tests/adapters/vendors/test_orders.py -k repeats_is_not_kept",
     ),

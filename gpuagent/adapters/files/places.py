@@ -1,7 +1,7 @@
 """Folders in a bucket that jobs read and write by signed URLs, one object each: the port Depot."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ class S3Places:
     def leave(self, folder: str, name: str, content: bytes) -> None:
         self._write(self._place(folder, name), content)
 
-    def fetch(self, folder: str, name: str, start: int = 0) -> Iterator[bytes]:
+    def fetch(self, folder: str, name: str, start: int = 0) -> Generator[bytes, None, None]:
         return self._content(self._place(folder, name), start, name)
 
     def _place(self, folder: str, name: str) -> str:
@@ -39,7 +39,7 @@ class S3Places:
     def _write(self, key: str, content: bytes) -> None:
         raise NotImplementedError
 
-    def _content(self, key: str, start: int, sha256: str) -> Iterator[bytes]:
+    def _content(self, key: str, start: int, sha256: str) -> Generator[bytes, None, None]:
         raise NotImplementedError
 
 

@@ -7,7 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Sto
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -262,7 +262,7 @@ class S3Store(S3Places):
             if upload_id:
                 self._abort(self._file(sha256), upload_id)
 
-    def _content(self, key: str, start: int, sha256: str) -> Iterator[bytes]:
+    def _content(self, key: str, start: int, sha256: str) -> Generator[bytes, None, None]:
         with _explained(sha256):
             options = {"Range": f"bytes={start}-"} if start else {}
             body = self._client.get_object(Bucket=self._bucket, Key=key, **options)["Body"]

@@ -3,7 +3,7 @@
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from threading import Lock
 from urllib.parse import urlsplit
@@ -12,9 +12,10 @@ from gpuagent.adapters.vendors.calls import VendorCalls
 from gpuagent.adapters.vendors.manifest_line import JobNews, Place, read_news
 from gpuagent.adapters.vendors.no_files import NoFiles
 from gpuagent.adapters.vendors.wrapper import LIST, URL_MAX_S, life_s, needs_depot, url_list
-from gpuagent.core.model import NO_ACCESS, NO_ENVELOPE, Envelope, JobAccess, Quote, Reserved, Vendor
+from gpuagent.core.model import NO_ENVELOPE, Envelope, Quote, Reserved, Vendor
 from gpuagent.core.orders import CHECKPOINT, FILES
 from gpuagent.core.ports.files import Depot
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry, JobReport
 from gpuagent.errors import FileMissing, StoreError, VendorError
 from gpuagent.wire.bounded_http import is_encrypted_or_local
@@ -49,14 +50,7 @@ class DepotFiles(NoFiles, VendorCalls):
             error.args = tuple(without_signatures(str(argument)) for argument in error.args)
             raise
 
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:
         """As the port says. It notes where the job's files are, by news_of()."""
         raise NotImplementedError
 
@@ -65,39 +59,30 @@ class DepotFiles(NoFiles, VendorCalls):
         return super().input_received(vendor, job, file) if job.quote.envelope == NO_ENVELOPE else file.bytes
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
-        if self._depot is None or not access.folder:
-            return super().read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets, access)
-        return self._read(self._depot, vendor, vendor_job_id, file, start, seconds, checkpoint, access)
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
+        if self._depot is None or not job.access.folder:
+            return super().read_file(vendor, job, file, start, seconds, checkpoint)
+        return self._read(self._depot, vendor, job, file, start, seconds, checkpoint)
 
     def _read(
         self,
         depot: Depot,
         vendor: Vendor,
-        vendor_job_id: str,
+        job: VendorJob,
         file: FileEntry,
         start: int,
         seconds: float,
         checkpoint: str,
-        access: JobAccess,
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         """The bytes from start on, and one beyond the last where there are more: whoever keeps them refuses it."""
         if start >= file.bytes:
             return
         ends_at, position = time.monotonic() + seconds, start
         with self.scrubbed_errors(vendor):
-            slot = self._slot(vendor, vendor_job_id, (checkpoint, file.path, file.sha256), access)
+            slot = self._slot(vendor, job, (checkpoint, file.path, file.sha256))
             try:
-                with closing(depot.fetch(access.folder, slot, start)) as parts:  # type: ignore[type-var]
+                with closing(depot.fetch(job.access.folder, slot, start)) as parts:
                     for part in parts:
                         piece = part[: file.bytes + 1 - position]
                         position += len(piece)
@@ -109,24 +94,24 @@ class DepotFiles(NoFiles, VendorCalls):
             if position < file.bytes:
                 raise VendorError(f"{vendor.vendor_id} sent {position} of {file.bytes} bytes of {file.path}")
 
-    def _slot(self, vendor: Vendor, vendor_job_id: str, place: Place, access: JobAccess) -> str:
+    def _slot(self, vendor: Vendor, job: VendorJob, place: Place) -> str:
         """Where a listed file is, by the job's output; a process that has not read that yet does so now."""
-        key = vendor.vendor_id, vendor_job_id
+        key = vendor.vendor_id, job.job_id
         if place not in self._slots.get(key, {}):
-            self.status(vendor, vendor_job_id, access=access)
+            self.status(vendor, job)
         slot = self._slots.get(key, {}).get(place, "")
         if not slot:
             raise VendorError(f"{vendor.vendor_id} does not say where {place[1]} is, or not any more")
         return slot
 
-    def _news_of(self, vendor: Vendor, vendor_job_id: str, lines: Sequence[str], folder: str) -> JobNews:
+    def _news_of(self, vendor: Vendor, job: VendorJob, lines: Sequence[str]) -> JobNews:
         """What the wrapper of the job said in its output; where its files are is kept."""
-        if not folder:
+        if not job.access.folder:
             return JobNews(tuple(lines))
-        news = read_news(lines, folder)
+        news = read_news(lines, job.access.folder)
         with self._slots_lock:
-            self._slots[vendor.vendor_id, vendor_job_id] = news.slots
-            self._slots.move_to_end((vendor.vendor_id, vendor_job_id))
+            self._slots[vendor.vendor_id, job.job_id] = news.slots
+            self._slots.move_to_end((vendor.vendor_id, job.job_id))
             while len(self._slots) > JOBS_KEPT:
                 self._slots.popitem(last=False)
         return news

@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any
 
 from gpuagent.adapters.vendors.calls import VendorCalls, no_answer, scrubbed, url_of
 from gpuagent.core.content import in_parts
-from gpuagent.core.model import NO_ACCESS, JobAccess, Reserved, Vendor
+from gpuagent.core.model import Reserved, Vendor
 from gpuagent.core.orders import secret_names
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.text import clean
 from gpuagent.core.work import FileEntry
 from gpuagent.errors import FileAltered, VendorBusy, VendorError
@@ -87,24 +88,16 @@ class FileCalls(VendorCalls):
         return received
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
-        self._remember(vendor, secrets)
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
+        self._remember(vendor, job.secrets)
         if start >= file.bytes:
             return
-        params = {"vendorJobId": vendor_job_id, "path": file.path}
+        params = {"vendorJobId": job.job_id, "path": file.path}
         if checkpoint:
             params["checkpoint"] = checkpoint
         with self.scrubbed_errors(vendor):
-            headers = self._headers(vendor, access) | {"Range": f"bytes={start}-"}
+            headers = self._headers(vendor, job.access) | {"Range": f"bytes={start}-"}
             try:
                 stream = self._downloads.stream(url_of(vendor, "/job-file"), seconds, headers=headers, params=params)
                 with stream:

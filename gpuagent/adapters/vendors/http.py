@@ -1,7 +1,7 @@
 """Our own protocol, gpuagent/1, over HTTP with x402. An answer becomes a checked value or a VendorError."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -28,6 +28,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.orders import order_files, secret_names
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport
 from gpuagent.errors import FileMissing, PayeeChanged, VendorBusy, VendorError
@@ -132,19 +133,12 @@ class HttpVendor(FileCalls):
         return Submitted(self._job_id(vendor, reply), self._access(vendor, reply), receipt(reply.headers))
 
     @scrubbed
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
-        self._remember(vendor, secrets)
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:
+        self._remember(vendor, job.secrets)
         news = {"after": after} if after else {}
-        params: Mapping[str, str] | None = {"vendorJobId": vendor_job_id} | news
+        params: Mapping[str, str] | None = {"vendorJobId": job.job_id} | news
         # The record may name another server by now, and our token is that one's alone.
-        if url := own_url(vendor, access.poll_url):
+        if url := own_url(vendor, job.access.poll_url):
             # httpx puts params, even none, in place of a query that may hold the key to the job.
             url, params = url + (f"{'&' if '?' in url else '?'}{urlencode(news)}" if news else ""), None
         reply = self._call(
@@ -154,7 +148,7 @@ class HttpVendor(FileCalls):
             "/job-status",
             params=params,
             expect=ACCEPTED,
-            access=access,
+            access=job.access,
             url=url,
         )
         if not reply.body.strip():
@@ -164,12 +158,10 @@ class HttpVendor(FileCalls):
         return scrubbed_report(read_report(vendor, answer), self.scrubber(vendor))
 
     @scrubbed
-    def cancel(
-        self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
-    ) -> str:
-        self._remember(vendor, secrets)
-        body = {"vendorJobId": vendor_job_id}
-        reply = self._call(self._submits, vendor, "POST", "/job-cancel", body=body, expect=ACCEPTED, access=access)
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:
+        self._remember(vendor, job.secrets)
+        body = {"vendorJobId": job.job_id}
+        reply = self._call(self._submits, vendor, "POST", "/job-cancel", body=body, expect=ACCEPTED, access=job.access)
         answer = self._object(vendor, reply) if reply.body.strip() else {}
         word = next((answer[name] for name in STATE_NAMES if isinstance(answer.get(name), str)), "")
         return clean(self.scrubber(vendor).scrub(word), WORD_MAX) or f"answered {reply.status}"

@@ -4,7 +4,7 @@ Written from public sources at HyperCLI/hypercli 07656760, never called live.
 """
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
@@ -30,11 +30,9 @@ from gpuagent.adapters.vendors.shell_line import read_exit_line, workload_of
 from gpuagent.core.credits import CreditClaim
 from gpuagent.core.dialects import hypercli_gpu
 from gpuagent.core.model import (
-    NO_ACCESS,
     NO_ENVELOPE,
     Authorized,
     Challenge,
-    JobAccess,
     Quote,
     Reserved,
     Settled,
@@ -43,6 +41,7 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.money import UNIT, show_usd
 from gpuagent.core.orders import CANCEL, CREDIT, WORKLOAD
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.text import clean
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import OfferInvalid, VendorError
@@ -123,21 +122,15 @@ class HyperCliVendor(CommandVendor):
         return Submitted(read_job_id(vendor, answer), access, receipt(reply.headers))
 
     @scrubbed
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",  # noqa: ARG002 - it sends all there is
-        secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
-        reply = self._call(self._statuses, vendor, "GET", job_path(JOB, vendor_job_id), access=access)
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:  # noqa: ARG002 - it sends all there is
+        access = job.access
+        reply = self._call(self._statuses, vendor, "GET", job_path(JOB, job.job_id), access=access)
         answer = self._object(vendor, reply)
-        check_same_job(vendor, answer, vendor_job_id)
+        check_same_job(vendor, answer, job.job_id)
         status, word = state_of(vendor, answer, "state", STATES)
         is_needed = bool(access.folder) and status in (JobStatus.COMPLETED, JobStatus.FAILED)
-        output = self._lines(vendor, vendor_job_id, access, is_needed=is_needed)
-        news = self._news_of(vendor, vendor_job_id, output, access.folder)
+        output = self._lines(vendor, job, is_needed=is_needed)
+        news = self._news_of(vendor, job, output)
         lines, exit_code = read_exit_line(list(news.lines))
         if news.ended:
             exit_code = news.exit_code
@@ -148,27 +141,21 @@ class HyperCliVendor(CommandVendor):
         return self._reported(vendor, replace(report, credit=_credit(answer)), news, access)
 
     @scrubbed
-    def cancel(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
-        access: JobAccess = NO_ACCESS,
-    ) -> str:
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:
         """What is left of the amount goes to a balance at HyperCLI: how much, the next news of the job say."""
-        path = job_path(JOB, vendor_job_id)
-        reply = self._call(self._submits, vendor, "DELETE", path, expect=range(200, 300), access=access)
+        path = job_path(JOB, job.job_id)
+        reply = self._call(self._submits, vendor, "DELETE", path, expect=range(200, 300), access=job.access)
         answer = self._object(vendor, reply) if reply.body.strip() else {}
         word = answer.get("status")
         return clean(word, WORD_MAX) if isinstance(word, str) else f"answered {reply.status}"
 
-    def _lines(self, vendor: Vendor, vendor_job_id: str, access: JobAccess, *, is_needed: bool) -> list[str]:
+    def _lines(self, vendor: Vendor, job: VendorJob, *, is_needed: bool) -> list[str]:
         """The job's output. None that can be had says nothing of the job, whose state is known.
 
         is_needed: it says what the job left. Then that it cannot be had is an error: the vendor is asked again.
         """
         try:
-            reply = self._call(self._statuses, vendor, "GET", job_path(LOGS, vendor_job_id), access=access)
+            reply = self._call(self._statuses, vendor, "GET", job_path(LOGS, job.job_id), access=job.access)
             return lines_of(self._object(vendor, reply), "logs")
         except VendorError:
             if is_needed:

@@ -1,8 +1,9 @@
 """The file calls of a protocol that has none: each says so."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable
 
-from gpuagent.core.model import NO_ACCESS, JobAccess, Reserved, Vendor
+from gpuagent.core.model import Reserved, Vendor
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry
 from gpuagent.errors import VendorError
 
@@ -26,14 +27,12 @@ class NoFiles:
     def read_file(
         self,
         vendor: Vendor,
-        vendor_job_id: str,  # noqa: ARG002
+        job: VendorJob,  # noqa: ARG002
         file: FileEntry,  # noqa: ARG002
         start: int,  # noqa: ARG002
         seconds: float,  # noqa: ARG002
         checkpoint: str = "",  # noqa: ARG002
-        secrets: Sequence[str] = (),  # noqa: ARG002
-        access: JobAccess = NO_ACCESS,  # noqa: ARG002
-    ) -> Iterator[bytes]:
+    ) -> Generator[bytes, None, None]:
         raise _none(vendor)
 
 

@@ -26,7 +26,6 @@ from gpuagent.adapters.vendors.news import read_exit_code
 from gpuagent.adapters.vendors.probe import probed_quote
 from gpuagent.adapters.vendors.shell_line import read_exit_line, workload_of
 from gpuagent.core.model import (
-    NO_ACCESS,
     NO_ENVELOPE,
     Authorized,
     Challenge,
@@ -38,6 +37,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.orders import WORKLOAD
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import VendorError
 from gpuagent.wire.vendor_words import JOB_NAMES
@@ -87,19 +87,11 @@ class OpenVpsVendor(CommandVendor):
         return Submitted(digest(job_id) if job_id else "", access, receipt(reply.headers))
 
     @scrubbed
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",  # noqa: ARG002 - it sends all there is
-        secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:  # noqa: ARG002 - it sends all there is
+        access = job.access
         self._remember_access(vendor, access)
-        if digest(access.token) != vendor_job_id:
-            raise VendorError(
-                f"the id of job {vendor_job_id} is not kept here: {vendor.vendor_id} knows it by no other"
-            )
+        if digest(access.token) != job.job_id:
+            raise VendorError(f"the id of job {job.job_id} is not kept here: {vendor.vendor_id} knows it by no other")
         reply = self._call(self._statuses, vendor, "GET", job_path(JOB, access.token))
         if read_object(vendor, reply.body).get("job_id", access.token) != access.token:
             raise VendorError(f"{vendor.vendor_id} answers with another job than it was asked for")
@@ -107,19 +99,13 @@ class OpenVpsVendor(CommandVendor):
         status, word = state_of(vendor, answer, "status", STATES)
         exit_code = read_exit_code(answer.get("exit_code"))
         problem = "its time was up" if answer.get("status") == "timeout" else ""
-        news = self._news_of(vendor, vendor_job_id, lines_of(answer, "output"), access.folder)
+        news = self._news_of(vendor, job, lines_of(answer, "output"))
         lines, program_code = read_exit_line(list(news.lines))
         if not news.ended and program_code is None and exit_code in MACHINE_CODES and not _is_failed_setup(lines):
             exit_code, problem = None, f"its machine failed: {lines[-1] if lines else 'without a word'}"
         return self._reported(vendor, report_of(status, word, lines, exit_code, problem), news, access)
 
-    def cancel(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,  # noqa: ARG002 - the port's signature, as below
-        secrets: Sequence[str] = (),  # noqa: ARG002
-        access: JobAccess = NO_ACCESS,  # noqa: ARG002
-    ) -> str:
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:  # noqa: ARG002 - the port's signature
         raise VendorError(f"{vendor.vendor_id} speaks openvps, which ends no job before its time")
 
 

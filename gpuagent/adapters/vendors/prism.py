@@ -4,7 +4,7 @@ Written from public sources at prismnetwork-tech/prism 2d925f64, never called li
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -27,11 +27,9 @@ from gpuagent.adapters.vendors.job_name import read_job_id
 from gpuagent.adapters.vendors.news import read_exit_code
 from gpuagent.adapters.vendors.probe import probed_quote
 from gpuagent.core.model import (
-    NO_ACCESS,
     NO_ENVELOPE,
     Authorized,
     Challenge,
-    JobAccess,
     Quote,
     Reserved,
     Settled,
@@ -39,6 +37,7 @@ from gpuagent.core.model import (
     Vendor,
 )
 from gpuagent.core.orders import WORKLOAD
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.terms import priced
 from gpuagent.core.work import JobReport, JobStatus
 from gpuagent.errors import VendorError
@@ -88,20 +87,13 @@ class PrismVendor(CommandVendor):
         return Submitted(read_job_id(vendor, answer), access, receipt(reply.headers))
 
     @scrubbed
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",  # noqa: ARG002 - it sends all there is
-        secrets: Sequence[str] = (),  # noqa: ARG002 - it gets none
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
-        reply = self._call(self._statuses, vendor, "GET", job_path(JOB, vendor_job_id), access=access)
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:  # noqa: ARG002 - it sends all there is
+        reply = self._call(self._statuses, vendor, "GET", job_path(JOB, job.job_id), access=job.access)
         answer = self._object(vendor, reply)
-        check_same_job(vendor, answer, vendor_job_id)
+        check_same_job(vendor, answer, job.job_id)
         status, word = state_of(vendor, answer, "status", STATES)
         over = status in (JobStatus.COMPLETED, JobStatus.FAILED)
-        news = self._news_of(vendor, vendor_job_id, lines_of(answer, "stdout", "stderr"), access.folder)
+        news = self._news_of(vendor, job, lines_of(answer, "stdout", "stderr"))
         report = report_of(
             status,
             _charge(answer) if over else word,
@@ -109,15 +101,9 @@ class PrismVendor(CommandVendor):
             read_exit_code(answer.get("exit_code")),
             _problem(answer) if status is JobStatus.FAILED else "",
         )
-        return self._reported(vendor, replace(report, credit=read_refund(answer)), news, access)
+        return self._reported(vendor, replace(report, credit=read_refund(answer)), news, job.access)
 
-    def cancel(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,  # noqa: ARG002 - the port's signature, as below
-        secrets: Sequence[str] = (),  # noqa: ARG002
-        access: JobAccess = NO_ACCESS,  # noqa: ARG002
-    ) -> str:
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:  # noqa: ARG002 - the port's signature
         raise VendorError(f"{vendor.vendor_id} speaks prism, which ends no job before its lease does")
 
 

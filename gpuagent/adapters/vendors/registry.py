@@ -1,22 +1,21 @@
 """The port VendorApi for vendors of every protocol: each call goes to the adapter that the vendor's record names."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from decimal import Decimal
 from threading import Lock
 
 from gpuagent.adapters.vendors.adapter import Adapter, Parts
 from gpuagent.core.model import (
-    NO_ACCESS,
     OWN_PROTOCOL,
     Authorized,
     Challenge,
-    JobAccess,
     Quote,
     Reserved,
     Settled,
     Submitted,
     Vendor,
 )
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry, JobReport
 from gpuagent.errors import VendorError
 
@@ -92,30 +91,13 @@ class VendorRegistry:
     def submit(self, vendor: Vendor, job: Authorized | Settled) -> Submitted:
         return self.of(vendor).submit(vendor, job)
 
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
-        return self.of(vendor).status(vendor, vendor_job_id, after, secrets, access)
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:
+        return self.of(vendor).status(vendor, job, after)
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
-        return self.of(vendor).read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets, access)
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
+        return self.of(vendor).read_file(vendor, job, file, start, seconds, checkpoint)
 
-    def cancel(
-        self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
-    ) -> str:
-        return self.of(vendor).cancel(vendor, vendor_job_id, secrets, access)
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:
+        return self.of(vendor).cancel(vendor, job)

@@ -1,6 +1,6 @@
 """The ports to the file store."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 
@@ -82,6 +82,6 @@ class Depot(Protocol):
         """Write an object; an earlier one is replaced."""
         ...
 
-    def fetch(self, folder: str, name: str, start: int = 0) -> Iterator[bytes]:
+    def fetch(self, folder: str, name: str, start: int = 0) -> Generator[bytes, None, None]:
         """The content of an object from byte `start` on, not checked against any hash. Raises FileMissing."""
         ...

@@ -1,11 +1,24 @@
 """The port to the vendors' HTTP APIs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
 from gpuagent.core.model import NO_ACCESS, Authorized, Challenge, JobAccess, Quote, Reserved, Settled, Submitted, Vendor
 from gpuagent.core.work import FileEntry, JobReport
+
+
+@dataclass(frozen=True, slots=True)
+class VendorJob:
+    """A job at its vendor. job_id: the vendor's. access: what it gave to reach the job by, when it was ordered.
+
+    secrets: the names of the job's secrets (orders.secret_names), whose values are redacted in what the vendor says.
+    """
+
+    job_id: str
+    access: JobAccess = NO_ACCESS
+    secrets: Sequence[str] = ()
 
 
 class VendorApi(Protocol):
@@ -38,42 +51,21 @@ class VendorApi(Protocol):
         """Submit the job with its stored payment header, and no other. The answer is no proof of payment."""
         ...
 
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
-        """The vendor's report on the job. after: the cursor of the last report, "" for all news.
-
-        secrets: the names of the job's secrets (orders.secret_names), whose values are redacted in the report.
-        access: what the vendor gave to reach this job by, when it was ordered.
-        """
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:
+        """The vendor's report on the job. after: the cursor of the last report, "" for all news."""
         ...
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
         """A file of the job from byte `start` on, not yet checked against its hash. Ends after `seconds`; close it.
 
         At most one byte beyond file.bytes is read, so that the caller sees an excess. checkpoint: the SHA-256 of the
-        manifest of the checkpoint that the file belongs to, "" for an output. secrets, access: as in status(). Raises
-        VendorError where nothing came in that time.
+        manifest of the checkpoint that the file belongs to, "" for an output. Raises VendorError where nothing came in
+        that time.
         """
         ...
 
-    def cancel(
-        self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
-    ) -> str:
-        """Tell the vendor that the job is not needed any more; its answer in words. secrets, access: as in status()."""
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:
+        """Tell the vendor that the job is not needed any more; its answer in words."""
         ...

@@ -1,14 +1,12 @@
 """Vendors of a paper market: they sell at the scenario's prices, and a job ends as it was drawn, and when."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
 from gpuagent.core.model import (
-    NO_ACCESS,
     Authorized,
     Challenge,
-    JobAccess,
     Quote,
     Reserved,
     Settled,
@@ -16,6 +14,7 @@ from gpuagent.core.model import (
     Terms,
     Vendor,
 )
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry, JobReport, JobStatus
 from gpuagent.errors import VendorError
 from gpuagent.planbench.paper.payments import TOKEN, PaperClock, PaperPayments
@@ -63,37 +62,20 @@ class PaperVendors:
             self._sold[job.job_id] = _SoldJob(vendor.vendor_id, attempt, self._clock.tick)
         return Submitted(job.job_id)
 
-    def status(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        after: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> JobReport:
-        job = self._sold.get(vendor_job_id)
-        if job is None:
-            raise VendorError(f"{vendor.vendor_id} has sold no job {vendor_job_id}")
-        ticks = self._market.ticks_of(job.vendor_id, job.attempt, job.tick, self._replicate)
-        if self._clock.tick < job.tick + ticks:
+    def status(self, vendor: Vendor, job: VendorJob, after: str = "") -> JobReport:
+        sold = self._sold.get(job.job_id)
+        if sold is None:
+            raise VendorError(f"{vendor.vendor_id} has sold no job {job.job_id}")
+        ticks = self._market.ticks_of(sold.vendor_id, sold.attempt, sold.tick, self._replicate)
+        if self._clock.tick < sold.tick + ticks:
             return JobReport(JobStatus.RUNNING, 0.0, (), {}, "", "")
-        succeeds = self._market.outcome(job.vendor_id, job.attempt, job.tick, self._replicate)
+        succeeds = self._market.outcome(sold.vendor_id, sold.attempt, sold.tick, self._replicate)
         return JobReport(JobStatus.COMPLETED if succeeds else JobStatus.FAILED, 1.0, (), {}, "", "")
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
-        raise VendorError(f"{vendor.vendor_id} returns no files on paper ({vendor_job_id}, {file.path})")
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
+        raise VendorError(f"{vendor.vendor_id} returns no files on paper ({job.job_id}, {file.path})")
 
-    def cancel(
-        self, vendor: Vendor, vendor_job_id: str, secrets: Sequence[str] = (), access: JobAccess = NO_ACCESS
-    ) -> str:
+    def cancel(self, vendor: Vendor, job: VendorJob) -> str:
         return "paper jobs are not cancelled"

@@ -19,6 +19,7 @@ from gpuagent.adapters.vendors.registry import PROTOCOLS
 from gpuagent.core.credits import CreditClaim, CreditKind
 from gpuagent.core.model import Authorized, JobAccess, Quote, Reserved, Vendor
 from gpuagent.core.orders import order_text
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry, JobStatus
 from gpuagent.core.workload import Workload
 from gpuagent.errors import OfferInvalid, VendorBusy, VendorError, VendorUnauthorized
@@ -87,7 +88,7 @@ class TestAll:
             quoted(adapters[name], vendor(server, name), order(outputs=[{"path": "model"}]))
         assert server.requests == []
         with pytest.raises(VendorError, match="no files"):
-            adapters[name].read_file(vendor(server, name), "j", FileEntry("a", 1, "b" * 64), 0, 1)
+            adapters[name].read_file(vendor(server, name), VendorJob("j"), FileEntry("a", 1, "b" * 64), 0, 1)
 
     @pytest.mark.parametrize("name", KINDS)
     def test_nothing_of_ours_is_sent_with_an_unpaid_order(
@@ -127,7 +128,7 @@ class TestAll:
         for status, body, problem in ((404, {}, VendorError), (401, {}, VendorUnauthorized), (503, later, VendorBusy)):
             server.answer(f"GET {path}", RoutedAnswer(body, status))
             with pytest.raises(problem) as caught:
-                adapters[name].status(vendor(server, name), job_id, access=access)
+                adapters[name].status(vendor(server, name), VendorJob(job_id, access))
             assert type(caught.value) is problem
 
     @pytest.mark.parametrize("name", ["hypercli", "prism"])
@@ -137,12 +138,12 @@ class TestAll:
         path = {"hypercli": "/api/jobs/", "prism": "/jobs/"}[name] + "..%2F..%2Fadmin"
         answer = {"job_id": "../../admin", "state": "running", "status": "running", "note": "token-of-the-job"}
         server.answer(f"GET {path}", RoutedAnswer(answer))
-        report = adapters[name].status(vendor(server, name), "../../admin", access=ACCESS)
+        report = adapters[name].status(vendor(server, name), VendorJob("../../admin", ACCESS))
         assert report.status is JobStatus.RUNNING
         assert server.requests[0].headers["Authorization"] == "Bearer token-of-the-job"
         server.answer(f"GET {path}", RoutedAnswer({**answer, "job_id": "another"}))
         with pytest.raises(VendorError, match="another job"):
-            adapters[name].status(vendor(server, name), "../../admin", access=ACCESS)
+            adapters[name].status(vendor(server, name), VendorJob("../../admin", ACCESS))
 
 
 class TestHyperCli:
@@ -259,7 +260,7 @@ class TestHyperCli:
         server.answer("GET /api/jobs/j", RoutedAnswer({"job_id": "j", "state": state}))
         if logs is not None:
             server.answer("GET /api/jobs/j/logs", RoutedAnswer({"job_id": "j", "logs": logs}))
-        report = adapter.status(shop, "j", access=ACCESS)
+        report = adapter.status(shop, VendorJob("j", ACCESS))
         assert (report.status, report.exit_code) == (status, code)
         assert report.logs == (("a",) if logs else ())
         assert (report.word == "") is (state in ("running", "failed"))
@@ -267,7 +268,7 @@ class TestHyperCli:
     def test_a_state_that_is_none_is_no_end(self, adapter: CommandVendor, shop: Vendor, server: RoutedServer) -> None:
         server.answer("GET /api/jobs/j", RoutedAnswer({"job_id": "j", "state": None}))
         with pytest.raises(VendorBusy, match="no state"):
-            adapter.status(shop, "j", access=ACCESS)
+            adapter.status(shop, VendorJob("j", ACCESS))
 
     @pytest.mark.parametrize(("state", "amount"), [("canceled", 700_000), ("running", 0), ("succeeded", 0)])
     def test_the_rest_of_a_cancelled_job_alone_is_on_the_balance(
@@ -275,7 +276,7 @@ class TestHyperCli:
     ) -> None:
         news = {"job_id": "j", "state": state, "price_per_hour": 1.4, "time_left": 1_800}
         server.answer("GET /api/jobs/j", RoutedAnswer(news))
-        credit = adapter.status(shop, "j", access=ACCESS).credit
+        credit = adapter.status(shop, VendorJob("j", ACCESS)).credit
         assert credit == (CreditClaim(CreditKind.BALANCE, amount) if amount else None)
 
     @pytest.mark.parametrize(
@@ -295,14 +296,14 @@ class TestHyperCli:
         """Its OpenAPI document has no time_left; its SDK has one."""
         news = {"job_id": "j", "state": "canceled", "price_per_hour": 1.4, "runtime": 3_600, **times}
         server.answer("GET /api/jobs/j", RoutedAnswer(news))
-        credit = adapter.status(shop, "j", access=ACCESS).credit
+        credit = adapter.status(shop, VendorJob("j", ACCESS)).credit
         assert credit == (CreditClaim(CreditKind.BALANCE, amount) if amount else None)
 
     def test_a_job_is_cancelled_with_its_token(
         self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
     ) -> None:
         server.answer("DELETE /api/jobs/j", RoutedAnswer({"status": "canceled"}))
-        assert adapter.cancel(shop, "j", access=ACCESS) == "canceled"
+        assert adapter.cancel(shop, VendorJob("j", ACCESS)) == "canceled"
         assert server.requests[-1].headers["Authorization"] == "Bearer token-of-the-job"
 
 
@@ -351,7 +352,7 @@ class TestPrism:
         code: int | None,
     ) -> None:
         server.answer("GET /jobs/j", RoutedAnswer({"job_id": "j", "stdout": "a\nb\n", "stderr": "c\n", **answer}))
-        report = adapter.status(shop, "j", access=ACCESS)
+        report = adapter.status(shop, VendorJob("j", ACCESS))
         assert (report.status, report.exit_code, report.logs) == (status, code, ("a", "b", "c"))
         assert report.word.startswith(word)
         assert report.error_message == answer.get("error", "")
@@ -364,7 +365,7 @@ class TestPrism:
         server.answer(
             "GET /jobs/j", RoutedAnswer({**failed, **owed}), RoutedAnswer({**failed, "refund": "0x" + "a" * 64})
         )
-        claims = [adapter.status(shop, "j", access=ACCESS).credit for _ in range(2)]
+        claims = [adapter.status(shop, VendorJob("j", ACCESS)).credit for _ in range(2)]
         assert claims == [
             CreditClaim(CreditKind.OWED, 300_000, PAYER.lower(), "eip155:8453"),
             CreditClaim(CreditKind.SENT, transaction="0x" + "a" * 64),
@@ -374,7 +375,7 @@ class TestPrism:
         server.answer(ORDERS["prism"], asks(300_000, maxTimeoutSeconds=1020))
         assert quoted(adapter, shop, order(), "0.25").accepts == ("workload",)
         with pytest.raises(VendorError, match="ends no job"):
-            adapter.cancel(shop, "j", access=ACCESS)
+            adapter.cancel(shop, VendorJob("j", ACCESS))
 
 
 class TestOpenVps:
@@ -423,11 +424,11 @@ class TestOpenVps:
         assert submitted.access == JobAccess("b0b0-secret-id")
         answer = {"job_id": "b0b0-secret-id", "status": "running", "output": "I am b0b0-secret-id"}
         server.answer("GET /v1/jobs/b0b0-secret-id", RoutedAnswer(answer))
-        report = adapter.status(shop, submitted.vendor_job_id, access=submitted.access)
+        report = adapter.status(shop, VendorJob(submitted.vendor_job_id, submitted.access))
         assert "b0b0" not in repr(report)
         assert "Authorization" not in server.requests[-1].headers
         with pytest.raises(VendorError, match="not kept here"):
-            adapter.status(shop, submitted.vendor_job_id)
+            adapter.status(shop, VendorJob(submitted.vendor_job_id))
 
     def test_the_job_s_id_is_a_secret_in_an_error_too(
         self, adapter: CommandVendor, shop: Vendor, server: RoutedServer
@@ -443,13 +444,13 @@ class TestOpenVps:
     ) -> None:
         server.answer("GET /v1/jobs/mine", RoutedAnswer({"job_id": "other", "status": "completed"}))
         with pytest.raises(VendorError, match="another job"):
-            adapter.status(shop, digest("mine"), access=JobAccess("mine"))
+            adapter.status(shop, VendorJob(digest("mine"), JobAccess("mine")))
 
     def test_its_words_are_ours(self, adapter: CommandVendor, shop: Vendor, server: RoutedServer) -> None:
         words = {"pending": JobStatus.SUBMITTED, "running": JobStatus.RUNNING, "completed": JobStatus.COMPLETED}
         for word, status in {**words, "failed": JobStatus.FAILED, "timeout": JobStatus.FAILED}.items():
             server.answer("GET /v1/jobs/mine", RoutedAnswer({"job_id": "mine", "status": word, "exit_code": 2}))
-            report = adapter.status(shop, digest("mine"), access=JobAccess("mine"))
+            report = adapter.status(shop, VendorJob(digest("mine"), JobAccess("mine")))
             assert (report.status, report.exit_code) == (status, 2)
 
     @pytest.mark.parametrize(
@@ -470,7 +471,7 @@ class TestOpenVps:
         """It has exit code 1 or ssh's 255 for what it did not do, and no program is to be blamed for that."""
         answer = {"job_id": "mine", "status": "failed", "exit_code": code, "output": output}
         server.answer("GET /v1/jobs/mine", RoutedAnswer(answer))
-        report = adapter.status(shop, digest("mine"), access=JobAccess("mine"))
+        report = adapter.status(shop, VendorJob(digest("mine"), JobAccess("mine")))
         assert report.exit_code == (None if fault else code)
         assert report.error_message.startswith(fault)
         assert bool(report.error_message) is bool(fault)

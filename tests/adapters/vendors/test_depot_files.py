@@ -22,6 +22,7 @@ from gpuagent.adapters.vendors.prism import PrismVendor
 from gpuagent.adapters.vendors.wrapper import LIST, mark_of
 from gpuagent.core.model import Authorized, JobAccess, Quote, Reserved, Vendor
 from gpuagent.core.orders import manifest_sha256, order_text
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry, JobStatus
 from gpuagent.core.workload import Workload
 from gpuagent.errors import FileAltered, StoreError, VendorError
@@ -114,7 +115,7 @@ def says(server: RoutedServer, *lines: str, status: str = "completed", **changes
 
 def collected(adapter: CommandVendor, shop: Vendor, file: FileEntry, depot: MemoryDepot, checkpoint: str = "") -> bytes:
     """The content of a file, as the agent collects and proves it."""
-    parts = adapter.read_file(shop, "j", file, 0, 5, checkpoint, access=ACCESS)
+    parts = adapter.read_file(shop, VendorJob("j", ACCESS), file, 0, 5, checkpoint)
     depot.uploads.clear()
     depot.extend("upload", 0, parts, file.bytes)
     depot.finish("upload", file.sha256, file.bytes)
@@ -221,7 +222,7 @@ class TestOrder:
         other = f"https://b.example/handed/x/o0?X-Amz-Credential=AKIA&X-Amz-Signature={'7' * 64}"
         access = JobAccess("t", folder=quote.envelope.folder)
         says(server, *echoes, f"curl: {other}", status="failed", error=f"no {other}")
-        report = prism.status(shop, "j", access=access)
+        report = prism.status(shop, VendorJob("j", access))
         assert not any(_leaks(text, quote) for text in (*report.logs, report.error_message, report.word))
         assert "7" * 16 not in repr(report)
 
@@ -241,7 +242,7 @@ class TestOrder:
         server.answer("GET /api/jobs/j", RoutedAnswer(job))
         server.answer("GET /api/jobs/j/logs", RoutedAnswer({"logs": texts}))
         fresh = KINDS[name](Parts({}.get, lambda: NOW, no_content, depot=depot))
-        report = fresh.status(shop, digest("j") if name == "openvps" else "j", access=JobAccess("j", folder=folder))
+        report = fresh.status(shop, VendorJob(digest("j") if name == "openvps" else "j", JobAccess("j", folder=folder)))
         fresh.close()
         assert len(report.logs) == len(echoes)
         assert not any(text in log for log in report.logs for text in (folder, echoes[1]))
@@ -253,7 +254,7 @@ class TestOrder:
         url = f"https://b.example/files/x?X-Amz-Algorithm=A&X-Amz-Credential=AKIA&X-Amz-Signature={'7' * 64}"
         text = url.replace("&", "\\u0026") if spelling == "json" else percent(url, safe="")
         says(server, f"GET {text}", status="running")
-        report = prism.status(shop, "j", access=ACCESS)
+        report = prism.status(shop, VendorJob("j", ACCESS))
         assert "7" * 16 not in repr(report)
 
 
@@ -265,17 +266,17 @@ def _leaks(text: str, quote: Quote) -> bool:
 class TestReport:
     def test_what_the_wrapper_says_is_no_log(self, prism: CommandVendor, shop: Vendor, server: RoutedServer) -> None:
         says(server, "a", f"b{end(entry(OUT))}", line({"metric": {"loss": 0.5}}), end(entry(OUT)), stderr="c\n")
-        report = prism.status(shop, "j", access=ACCESS)
+        report = prism.status(shop, VendorJob("j", ACCESS))
         assert (report.status, report.logs, report.files) == (JobStatus.COMPLETED, ("a", "b", "c"), (OUT,))
         assert report.metrics == ({"loss": 0.5},)
-        plain = prism.status(shop, "j", access=JobAccess("token-of-the-job"))
+        plain = prism.status(shop, VendorJob("j", JobAccess("token-of-the-job")))
         assert plain.files == ()
 
     def test_work_that_did_not_begin_is_no_failure_of_the_program(
         self, prism: CommandVendor, shop: Vendor, server: RoutedServer
     ) -> None:
         says(server, line({"end": True, "problem": "data did not come"}), exit_code=125)
-        report = prism.status(shop, "j", access=ACCESS)
+        report = prism.status(shop, VendorJob("j", ACCESS))
         assert (report.status, report.exit_code) == (JobStatus.FAILED, None)
         assert report.error_message == "the work did not begin: data did not come"
 
@@ -287,16 +288,16 @@ class TestReport:
         server.answer("GET /api/jobs/j", RoutedAnswer({"job_id": "j", "state": "succeeded"}))
         server.answer("GET /api/jobs/j/logs", RoutedAnswer({}, 503))
         with pytest.raises(VendorError, match="503"):
-            hypercli.status(shop, "j", access=ACCESS)
-        assert hypercli.status(shop, "j", access=JobAccess("t")).status is JobStatus.COMPLETED
+            hypercli.status(shop, VendorJob("j", ACCESS))
+        assert hypercli.status(shop, VendorJob("j", JobAccess("t"))).status is JobStatus.COMPLETED
         server.answer("GET /api/jobs/j", RoutedAnswer({"job_id": "j", "state": "running"}))
-        assert hypercli.status(shop, "j", access=ACCESS).status is JobStatus.RUNNING
+        assert hypercli.status(shop, VendorJob("j", ACCESS)).status is JobStatus.RUNNING
 
     def test_a_failed_job_without_its_end_says_so(
         self, prism: CommandVendor, shop: Vendor, server: RoutedServer
     ) -> None:
         says(server, "a", end(entry(OUT))[:-1], status="failed", exit_code=137)
-        report = prism.status(shop, "j", access=ACCESS)
+        report = prism.status(shop, VendorJob("j", ACCESS))
         assert (report.status, report.files, report.logs) == (JobStatus.FAILED, (), ("a",))
         assert report.refused == (
             "a line of the wrapper cannot be read",
@@ -309,9 +310,9 @@ class TestReport:
     ) -> None:
         says(server, *lines)
         with pytest.raises(VendorError, match="names no files of the job yet"):
-            prism.status(shop, "j", access=ACCESS)
+            prism.status(shop, VendorJob("j", ACCESS))
         says(server, "a", end(entry(OUT)))
-        assert prism.status(shop, "j", access=ACCESS).files == (OUT,)
+        assert prism.status(shop, VendorJob("j", ACCESS)).files == (OUT,)
 
     @pytest.mark.parametrize("name", ["hypercli", "openvps"])
     def test_the_exit_code_is_passed_on(
@@ -321,11 +322,11 @@ class TestReport:
         if name == "hypercli":
             server.answer("GET /api/jobs/j", RoutedAnswer({"job_id": "j", "state": "failed"}))
             server.answer("GET /api/jobs/j/logs", RoutedAnswer({"job_id": "j", "logs": text}))
-            report = adapters[name].status(vendor(server, name), "j", access=ACCESS)
+            report = adapters[name].status(vendor(server, name), VendorJob("j", ACCESS))
         else:
             server.answer("GET /v1/jobs/j", RoutedAnswer({"job_id": "j", "status": "failed", "output": text}))
             access = JobAccess("j", folder=FOLDER)
-            report = adapters[name].status(vendor(server, name), digest("j"), access=access)
+            report = adapters[name].status(vendor(server, name), VendorJob(digest("j"), access))
         assert (report.status, report.exit_code, report.logs) == (JobStatus.FAILED, 7, ("a",))
 
     @pytest.mark.safety("lines for the agent that the program wrote itself: what they name is proven, or is nothing")
@@ -347,10 +348,10 @@ class TestReport:
         )
         for text in forged:
             says(server, text, status="running")
-            assert prism.status(shop, "j", access=ACCESS).files == ()
+            assert prism.status(shop, VendorJob("j", ACCESS)).files == ()
             says(server, text)
             with suppress(VendorError):
-                prism.status(shop, "j", access=ACCESS)
+                prism.status(shop, VendorJob("j", ACCESS))
             for file in (elsewhere, FileEntry("../../etc/passwd", 5, elsewhere.sha256)):
                 with pytest.raises(VendorError, match=r"does not say where|names no files"):
                     collected(prism, shop, file, depot)
@@ -358,7 +359,7 @@ class TestReport:
         with pytest.raises(FileAltered):
             collected(prism, shop, elsewhere, depot)
         says(server, *forged, end(entry(OUT)))
-        assert prism.status(shop, "j", access=ACCESS).files == (OUT,), "the wrapper's own comes last, and counts"
+        assert prism.status(shop, VendorJob("j", ACCESS)).files == (OUT,), "the wrapper's own comes last, and counts"
         assert collected(prism, shop, OUT, depot) == MODEL
 
 
@@ -375,11 +376,11 @@ class TestFile:
         assert collected(prism, shop, OUT, depot) == MODEL
         assert len(server.requests) == 1
         for number in range(JOBS_KEPT):
-            prism._news_of(shop, f"other-{number}", (), FOLDER)
+            prism._news_of(shop, VendorJob(f"other-{number}", ACCESS), ())
         assert collected(prism, shop, OUT, depot) == MODEL
         assert len(server.requests) == 2, "of so many jobs at once not all are remembered"
-        assert b"".join(prism.read_file(shop, "j", OUT, 4, 5, access=ACCESS)) == MODEL[4:]
-        assert b"".join(prism.read_file(shop, "j", OUT, OUT.bytes, 5, access=ACCESS)) == b""
+        assert b"".join(prism.read_file(shop, VendorJob("j", ACCESS), OUT, 4, 5)) == MODEL[4:]
+        assert b"".join(prism.read_file(shop, VendorJob("j", ACCESS), OUT, OUT.bytes, 5)) == b""
 
     @pytest.mark.safety("rubbish at a job's signed URLs: another content, too much of it, too little, nothing")
     @pytest.mark.parametrize(
@@ -407,7 +408,7 @@ class TestFile:
             collected(prism, shop, OUT, depot)
         assert depot.contents == {}
         if content is not None:
-            parts = list(prism.read_file(shop, "j", OUT, 0, 5, access=ACCESS)) if problem is FileAltered else []
+            parts = list(prism.read_file(shop, VendorJob("j", ACCESS), OUT, 0, 5)) if problem is FileAltered else []
             assert sum(map(len, parts)) <= OUT.bytes + 1, "no more is read than shows that it is too much"
 
     def test_a_checkpoint_is_found_by_its_list(
@@ -420,7 +421,7 @@ class TestFile:
             line({"checkpoint": [entry(newer, "b0")]}),
             status="running",
         )
-        report = prism.status(shop, "j", access=ACCESS)
+        report = prism.status(shop, VendorJob("j", ACCESS))
         assert report.checkpoint
         assert report.checkpoint.sha256 == manifest_sha256((newer,))
         depot.left |= {(FOLDER, "a0"): MODEL, (FOLDER, "b0"): b"newer"}
@@ -437,5 +438,5 @@ class TestFile:
         file = FileEntry("model", len(large), hashlib.sha256(large).hexdigest())
         says(server, end(entry(file)))
         depot.left[FOLDER, "o0"] = large
-        came = b"".join(prism.read_file(shop, "j", file, 0, -1, access=ACCESS))
+        came = b"".join(prism.read_file(shop, VendorJob("j", ACCESS), file, 0, -1))
         assert 0 < len(came) < len(large)

@@ -15,6 +15,7 @@ from gpuagent.adapters.vendors.calls import NAMES_KEPT
 from gpuagent.adapters.vendors.echoes import scrubbed_report
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Authorized, Reserved, Vendor
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.terms import agreed
 from gpuagent.core.work import FileEntry, JobReport, JobStatus
 from gpuagent.errors import ChainError, GpuAgentError, VendorError
@@ -43,11 +44,11 @@ def calls(api: HttpVendor, vendor: Vendor) -> dict[str, Callable[[], Any]]:
         "quote": lambda: api.quote(vendor, "goal", "A100", Decimal(1)),
         "challenge": lambda: api.challenge(vendor, Reserved("a" * 24, quote(), 0)),
         "submit": lambda: api.submit(vendor, JOB),
-        "status": lambda: api.status(vendor, "v"),
-        "cancel": lambda: api.cancel(vendor, "v"),
+        "status": lambda: api.status(vendor, VendorJob("v")),
+        "cancel": lambda: api.cancel(vendor, VendorJob("v")),
         "input": lambda: api.input_received(vendor, RESERVED, FILE),
         "sending": lambda: api.send_input(vendor, RESERVED, FILE, 0, [b"abc"]),
-        "file": lambda: list(api.read_file(vendor, "v", FILE, 0, 2)),
+        "file": lambda: list(api.read_file(vendor, VendorJob("v"), FILE, 0, 2)),
     }
 
 
@@ -111,7 +112,7 @@ def test_an_error_page_is_quoted_without_what_was_sent(
 def test_a_report_holds_no_token(api: HttpVendor, scripted_server: ScriptedServer, change: dict[str, Any]) -> None:
     scripted_server.respond_with({**WIRE_STATUS, **change})
     try:
-        shown = str(api.status(scripted_server.vendor, "v"))
+        shown = str(api.status(scripted_server.vendor, VendorJob("v")))
     except VendorError as error:
         shown = str(error)
     assert leaks(SECRET, shown) == []
@@ -123,10 +124,10 @@ def test_a_vendor_repeats_the_payment_in_a_log(api: HttpVendor, scripted_server:
     scripted_server.respond_with({"vendorJobId": "v"})
     api.submit(scripted_server.vendor, JOB)
     scripted_server.respond_with({**WIRE_STATUS, "logs": ["a", HEADER, HEADER[30:90], SIGNATURE[:50], SIGNATURE]})
-    report = api.status(scripted_server.vendor, "v")
+    report = api.status(scripted_server.vendor, VendorJob("v"))
     assert report.logs == ("a", "[payment]", "[payment]", "0x[payment]", "0x[payment]")
     with closing(HttpVendor({"GPU_VENDOR_SECRET": SECRET}.get)) as other:
-        report = other.status(scripted_server.vendor, "v")
+        report = other.status(scripted_server.vendor, VendorJob("v"))
     assert (report.logs[1], report.logs[4]) == ("[payment]", "[signature]")
 
 
@@ -135,10 +136,10 @@ def test_of_many_jobs_the_newest_secrets_are_known(scripted_server: ScriptedServ
     values = {f"V{number}": f"value-of-{number}" for number in range(NAMES_KEPT + 1)}
     with closing(HttpVendor({"GPU_VENDOR_SECRET": "s", **values}.get)) as api:
         scripted_server.respond_with({**WIRE_STATUS, "logs": [f"value-of-{NAMES_KEPT}", "value-of-1"]})
-        api.status(scripted_server.vendor, "v", secrets=list(values))
-        assert api.status(scripted_server.vendor, "v").logs == ("[secret]", "[secret]")
+        api.status(scripted_server.vendor, VendorJob("v", secrets=list(values)))
+        assert api.status(scripted_server.vendor, VendorJob("v")).logs == ("[secret]", "[secret]")
         other = replace(scripted_server.vendor, vendor_id="other")
-        assert api.status(other, "v").logs[1] == "value-of-1"  # it was never sent that
+        assert api.status(other, VendorJob("v")).logs[1] == "value-of-1"  # it was never sent that
 
 
 @pytest.mark.parametrize("spelling", ["base64", "hex", "its middle"])
@@ -153,7 +154,7 @@ def test_a_cursor_that_holds_a_secret_is_not_kept(spelling: str) -> None:
 def test_a_link_keeps_the_key_that_opens_it(api: HttpVendor, scripted_server: ScriptedServer) -> None:
     link = f"https://user:pass@host/a?X-Amz-Signature={'0a' * 64}"
     scripted_server.respond_with({**WIRE_STATUS, "artifactUrl": link})
-    report: JobReport = api.status(scripted_server.vendor, "v")
+    report: JobReport = api.status(scripted_server.vendor, VendorJob("v"))
     assert report.artifact_url == link
 
 

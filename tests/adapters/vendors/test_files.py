@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from gpuagent.adapters.vendors.files import PIECE
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Reserved
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry
 from gpuagent.errors import FileAltered, StoreError, VendorBusy, VendorError, VendorTokenMissing, VendorUnauthorized
 from tests.support.factories import quote
@@ -39,7 +40,7 @@ def api() -> Iterator[HttpVendor]:
 
 
 def read(api: HttpVendor, server: FileVendor, start: int = 0, **changes: Any) -> bytes:
-    return b"".join(api.read_file(server.vendor, "v", entry(**changes), start, SECONDS))
+    return b"".join(api.read_file(server.vendor, VendorJob("v"), entry(**changes), start, SECONDS))
 
 
 def answer_file(server: FileVendor, status: int = 200, body: Any = CONTENT, **headers: str) -> None:
@@ -184,7 +185,7 @@ def test_a_file_comes_from_where_it_is_asked_for(api: HttpVendor, file_vendor: F
         assert read(api, file_vendor, start) == CONTENT[start:]
     assert read(api, file_vendor, len(CONTENT)) == b""
     assert len(file_vendor.requests) == 3  # nothing is asked where nothing is left
-    parts = api.read_file(file_vendor.vendor, "job 1", entry(), 7, SECONDS, "c" * 64)
+    parts = api.read_file(file_vendor.vendor, VendorJob("job 1"), entry(), 7, SECONDS, "c" * 64)
     assert b"".join(parts) == CONTENT[7:]
     request = file_vendor.requests[-1]
     assert request.params == {"vendorJobId": "job 1", "path": "out/model.bin", "checkpoint": "c" * 64}
@@ -263,7 +264,7 @@ def test_a_body_that_ends_early_keeps_what_came(
         file_vendor.script("GET /job-file", VendorAnswer(status, CONTENT[:length], {**content_range, **headers}))
         parts = []
         with pytest.raises(VendorError, match=r"ends out/model.bin after|does not answer"):
-            parts.extend(api.read_file(file_vendor.vendor, "v", entry(), 0, SECONDS))
+            parts.extend(api.read_file(file_vendor.vendor, VendorJob("v"), entry(), 0, SECONDS))
         assert b"".join(parts) == CONTENT[:length]
 
 
@@ -318,16 +319,16 @@ def test_a_drip_ends_with_its_time_and_keeps_what_came(api: HttpVendor, file_ven
     released = threading.Event()
     rest = {"Content-Length": str(len(CONTENT) - 5), "Content-Range": f"bytes 5-{len(CONTENT) - 1}/{len(CONTENT)}"}
     file_vendor.script("GET /job-file", VendorAnswer(206, dripped(CONTENT[5:99], released=released), rest))
-    parts = b"".join(api.read_file(file_vendor.vendor, "v", entry(), 5, 0.3))
+    parts = b"".join(api.read_file(file_vendor.vendor, VendorJob("v"), entry(), 5, 0.3))
     assert parts.startswith(CONTENT[5:99])
     assert len(parts) < 200
     whole = {"Content-Length": str(len(CONTENT))}
     file_vendor.script("GET /job-file", VendorAnswer(200, dripped(released=released), whole))
     with pytest.raises(VendorError, match="knows no Range: it begins out/model"):
-        list(api.read_file(file_vendor.vendor, "v", entry(), 500, 0.3))
+        list(api.read_file(file_vendor.vendor, VendorJob("v"), entry(), 500, 0.3))
     file_vendor.script("GET /job-file", VendorAnswer(200, (b"" for _ in range(1) if released.wait(5)), whole))
     with pytest.raises(VendorError, match="sent nothing of out/model"):
-        list(api.read_file(file_vendor.vendor, "v", entry(), 0, 0.2))
+        list(api.read_file(file_vendor.vendor, VendorJob("v"), entry(), 0, 0.2))
     released.set()
 
 
@@ -335,14 +336,14 @@ def test_no_head_of_an_answer_is_no_answer(api: HttpVendor, file_vendor: FileVen
     released = threading.Event()
     file_vendor.routes["GET /job-file"] = lambda _: VendorAnswer(200, b"x" if released.wait(5) else b"")
     with pytest.raises(VendorError, match="does not answer"):
-        list(api.read_file(file_vendor.vendor, "v", entry(), 0, 0.2))
+        list(api.read_file(file_vendor.vendor, VendorJob("v"), entry(), 0, 0.2))
     released.set()
 
 
 def test_a_reader_that_takes_its_time_loses_none_of_it_elsewhere(api: HttpVendor, file_vendor: FileVendor) -> None:
     """The time of a file bounds no exchange that its reader makes between two parts."""
     file_vendor.files["out/model.bin"] = CONTENT * 100
-    parts = api.read_file(file_vendor.vendor, "v", entry(CONTENT * 100), 0, SECONDS)
+    parts = api.read_file(file_vendor.vendor, VendorJob("v"), entry(CONTENT * 100), 0, SECONDS)
     next(parts)
     late = HttpVendor({"GPU_VENDOR_SECRET": "s"}.get)
     with closing(late):
@@ -356,7 +357,7 @@ def test_a_file_is_asked_for_with_our_token_alone_and_over_https(file_vendor: Fi
     with closing(HttpVendor({}.get)) as api, pytest.raises(VendorTokenMissing, match="set GPU_VENDOR_SECRET"):
         read(api, file_vendor)
     with closing(HttpVendor({"GPU_VENDOR_SECRET": "s"}.get)) as api, pytest.raises(VendorError, match="must be https"):
-        list(api.read_file(replace(file_vendor.vendor, endpoint="http://gpu.example"), "v", entry(), 0, 1))
+        list(api.read_file(replace(file_vendor.vendor, endpoint="http://gpu.example"), VendorJob("v"), entry(), 0, 1))
     assert file_vendor.requests == []
 
 
@@ -387,7 +388,7 @@ def test_no_answer_about_a_file_brings_another_error(
     answer_file(shared_file_vendor, status, body, Content_Range=content_range)
     parts: list[bytes] = []
     with suppress(VendorError):
-        parts.extend(api.read_file(shared_file_vendor.vendor, "v", entry(), start, SECONDS))
+        parts.extend(api.read_file(shared_file_vendor.vendor, VendorJob("v"), entry(), start, SECONDS))
     offset = start if status == 200 else 0
     assert b"".join(parts) == body[offset : offset + len(b"".join(parts))]
     assert len(b"".join(parts)) <= len(CONTENT) - start + 1

@@ -13,6 +13,7 @@ import pytest
 from gpuagent.adapters.vendors.answers import LOGS_MAX, METRICS_MAX, read_report
 from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.core.model import Authorized, Quote, Reserved
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import JobStatus
 from gpuagent.errors import VendorBusy, VendorError, VendorUnauthorized
 from tests.support.factories import VENDOR, WIRE_QUOTE, WIRE_STATUS, authorization, quote
@@ -266,11 +267,11 @@ def test_a_report_needs_its_state_alone(api: HttpVendor, scripted_server: Script
     """What else cannot be read is left out, so that a job that is alive does not count as silent."""
     odd = {"state": "queued", "progress": "soon", "logs": None, "finalMetrics": ["x"], "errorMessage": None}
     scripted_server.respond_with(odd, status)
-    report = api.status(scripted_server.vendor, "v")
+    report = api.status(scripted_server.vendor, VendorJob("v"))
     assert (report.status, report.word, report.progress) == (JobStatus.SUBMITTED, "queued", 0.0)
     assert (report.logs, report.final_metrics) == ((), {})
     scripted_server.respond_with({"status": "running", "progress": None, "logs": "a\nb"}, status)
-    report = api.status(scripted_server.vendor, "v")
+    report = api.status(scripted_server.vendor, VendorJob("v"))
     assert (report.status, report.word, report.logs) == (JobStatus.RUNNING, "", ("a", "b"))
 
 
@@ -302,13 +303,13 @@ def test_what_is_an_answer_and_what_is_silence(
 ) -> None:
     scripted_server.respond_with(body, status, headers)
     with pytest.raises(VendorError) as raised:
-        api.status(scripted_server.vendor, "v")
+        api.status(scripted_server.vendor, VendorJob("v"))
     assert type(raised.value) is error
 
 
 def test_metrics_name_no_database_operators(api: HttpVendor, scripted_server: ScriptedServer) -> None:
     scripted_server.respond_with({**WIRE_STATUS, "finalMetrics": {"$ref": "c", "$id": 1}})
-    assert api.status(scripted_server.vendor, "v").final_metrics == {"ref": "c", "id": 1.0}
+    assert api.status(scripted_server.vendor, VendorJob("v")).final_metrics == {"ref": "c", "id": 1.0}
 
 
 @pytest.mark.parametrize("padding", [0, 285])
@@ -329,7 +330,7 @@ def test_a_token_that_is_echoed_in_a_report_is_not_kept(api: HttpVendor, scripte
     scripted_server.respond_with(answer.replace("secret-token", "\\u0073ecret-token").encode())
     client = HttpVendor({"GPU_VENDOR_SECRET": "secret-token"}.get)
     with closing(client):
-        report = client.status(scripted_server.vendor, "v")
+        report = client.status(scripted_server.vendor, VendorJob("v"))
     assert report.logs == ("Bearer [token]",)
     assert report.final_metrics == {"[token]": "[token]"}
 

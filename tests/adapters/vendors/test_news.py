@@ -17,6 +17,7 @@ from gpuagent.adapters.vendors.manifest import BYTES_MAX, REFUSED_MAX, read_chec
 from gpuagent.adapters.vendors.news import METRICS_MAX, ROWS_MAX
 from gpuagent.core.orders import manifest_sha256
 from gpuagent.core.paths import path_problem, twins
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import CheckpointOffer, FileEntry, JobReport, JobStatus
 from gpuagent.core.workload import FILES_MAX
 from gpuagent.errors import VendorError
@@ -256,7 +257,7 @@ def test_a_loss_that_is_not_finite_is_seen_and_is_no_number(bare: str) -> None:
 def test_a_status_with_nan_is_an_answer(file_vendor: FileVendor) -> None:
     api = HttpVendor({"GPU_VENDOR_SECRET": "s"}.get)
     file_vendor.script("GET /job-status", VendorAnswer(200, b'{"status": "running", "metrics": [{"loss": NaN}]}'))
-    assert api.status(file_vendor.vendor, "v").metrics == ({"loss": "NaN"},)
+    assert api.status(file_vendor.vendor, VendorJob("v")).metrics == ({"loss": "NaN"},)
     price = json.dumps({**WIRE_QUOTE, "priceEstimate": nan, "etaMinutes": 1}).encode()
     file_vendor.script("POST /quote", VendorAnswer(200, price))
     with closing(api), pytest.raises(VendorError, match="not JSON"):  # money is read to the letter

@@ -26,6 +26,7 @@ from gpuagent.core.orders import (
     sent_files,
     workload_sha256,
 )
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.text import canonical
 from gpuagent.core.work import Checkpoint, FileEntry, Owed
 from gpuagent.core.workload import Workload
@@ -298,14 +299,14 @@ def test_a_secret_that_a_vendor_repeats_is_not_kept(file_vendor: FileVendor, nam
         ask(told, file_vendor)
         for api, names in ((told, ()), (restarted, secret_names(ORDER))):
             echo(file_vendor, "GET /job-status", text, **news)
-            report = api.status(vendor, "v", secrets=names)
+            report = api.status(vendor, VendorJob("v", secrets=names))
             assert leaks(VALUE, str(report)) == []
             assert (report.cursor, report.metrics[0]["loss"]) == ("7", 2.0)
             for route in ("GET /job-file", "POST /job-cancel", "GET /job-input", "POST /submit-job"):
                 echo(file_vendor, route, text, 500)
             calls: list[Callable[[], object]] = [
                 partial(read_whole, api, file_vendor, names),
-                partial(api.cancel, vendor, "v", names),
+                partial(api.cancel, vendor, VendorJob("v", secrets=names)),
                 partial(api.input_received, vendor, reserved, LARGE),
                 partial(api.challenge, vendor, reserved),
                 partial(api.submit, vendor, authorized),
@@ -317,14 +318,14 @@ def test_a_secret_that_a_vendor_repeats_is_not_kept(file_vendor: FileVendor, nam
 
 
 def read_whole(api: HttpVendor, server: FileVendor, names: tuple[str, ...]) -> bytes:
-    return b"".join(api.read_file(server.vendor, "v", FileEntry("a", 1, "a" * 64), 0, 2, secrets=names))
+    return b"".join(api.read_file(server.vendor, VendorJob("v", secrets=names), FileEntry("a", 1, "a" * 64), 0, 2))
 
 
 def test_a_short_secret_is_an_ordinary_word(file_vendor: FileVendor) -> None:
     with closing(client(HF_TOKEN="running")) as api:
         ask(api, file_vendor)
         echo(file_vendor, "GET /job-status", "", logs=["running on"])
-        assert api.status(file_vendor.vendor, "v").logs == ("running on",)
+        assert api.status(file_vendor.vendor, VendorJob("v")).logs == ("running on",)
 
 
 # The end of a job.
@@ -345,7 +346,7 @@ def test_a_job_that_is_not_needed_any_more(
     api: HttpVendor, file_vendor: FileVendor, body: Any, status: int, words: str
 ) -> None:
     file_vendor.script("POST /job-cancel", VendorAnswer(status, body))
-    assert api.cancel(file_vendor.vendor, "v-1") == words
+    assert api.cancel(file_vendor.vendor, VendorJob("v-1")) == words
     assert file_vendor.requests[-1].json == {"vendorJobId": "v-1"}
 
 
@@ -353,17 +354,17 @@ def test_a_job_that_is_not_needed_any_more(
 def test_a_cancellation_that_is_answered_oddly(api: HttpVendor, file_vendor: FileVendor, body: bytes) -> None:
     file_vendor.script("POST /job-cancel", VendorAnswer(200, body))
     with pytest.raises(VendorError, match=r"not JSON|not an object"):
-        api.cancel(file_vendor.vendor, "v-1")
+        api.cancel(file_vendor.vendor, VendorJob("v-1"))
     for status in (404, 409, 500):
         file_vendor.script("POST /job-cancel", VendorAnswer(status, {"error": "no"}))
         with pytest.raises(VendorError, match=f"answered {status} to /job-cancel"):
-            api.cancel(file_vendor.vendor, "v-1")
+            api.cancel(file_vendor.vendor, VendorJob("v-1"))
 
 
 def test_news_are_asked_for_from_the_cursor_on(api: HttpVendor, file_vendor: FileVendor) -> None:
     file_vendor.script("GET /job-status", VendorAnswer(200, {"status": "running", "cursor": "b&=ä"}))
-    assert api.status(file_vendor.vendor, "v").cursor == "b&=ä"
-    assert api.status(file_vendor.vendor, "v", "b&=ä").cursor == "b&=ä"
+    assert api.status(file_vendor.vendor, VendorJob("v")).cursor == "b&=ä"
+    assert api.status(file_vendor.vendor, VendorJob("v"), "b&=ä").cursor == "b&=ä"
     assert [request.params for request in file_vendor.requests] == [
         {"vendorJobId": "v"},
         {"vendorJobId": "v", "after": "b&=ä"},

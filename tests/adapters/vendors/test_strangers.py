@@ -19,6 +19,7 @@ from gpuagent.adapters.vendors.probe import PROBE_S
 from gpuagent.adapters.vendors.registry import VendorRegistry
 from gpuagent.core.model import NO_ACCESS, Authorized, JobAccess, Receipt, Reserved, Submitted, Vendor
 from gpuagent.core.orders import order_text
+from gpuagent.core.ports.vendors import VendorJob
 from gpuagent.core.work import FileEntry, JobStatus
 from gpuagent.core.workload import Workload
 from gpuagent.errors import OfferInvalid, PayeeChanged, VendorError, VendorUnauthorized
@@ -158,12 +159,12 @@ def test_a_paid_order_may_be_answered_with_a_token_and_a_place_to_ask(
     assert answer == Submitted("job-7", access, Receipt(True, "0x" + "5" * 64, TOKEN.network))
     assert JOB_TOKEN not in repr(answer)
     scripted_server.respond_with({**WIRE_STATUS, "logs": [f"I was asked with {JOB_TOKEN}"]})
-    report = api.status(stranger, "job-7", access=access)
+    report = api.status(stranger, VendorJob("job-7", access))
     assert scripted_server.requests == [("/jobs/job-7", b"")]
     assert scripted_server.request_headers["Authorization"] == f"Bearer {JOB_TOKEN}"
     assert report.status is JobStatus.RUNNING
     assert JOB_TOKEN not in report.logs[0]
-    api.cancel(stranger, "job-7", access=access)
+    api.cancel(stranger, VendorJob("job-7", access))
     assert scripted_server.request_headers["Authorization"] == f"Bearer {JOB_TOKEN}"
 
 
@@ -200,7 +201,7 @@ def test_a_place_to_ask_is_held_against_the_record_as_it_is_when_asked(
     api: HttpVendor, scripted_server: ScriptedServer, stranger: Vendor
 ) -> None:
     scripted_server.respond_with(WIRE_STATUS)
-    api.status(stranger, "job-7", access=JobAccess(JOB_TOKEN, "http://127.0.0.1:1/jobs/job-7"))
+    api.status(stranger, VendorJob("job-7", JobAccess(JOB_TOKEN, "http://127.0.0.1:1/jobs/job-7")))
     ((path, _),) = scripted_server.requests
     assert path.startswith("/job-status?vendorJobId=job-7")
 
@@ -208,8 +209,8 @@ def test_a_place_to_ask_is_held_against_the_record_as_it_is_when_asked(
 def test_a_place_to_ask_keeps_its_own_query(api: HttpVendor, scripted_server: ScriptedServer, stranger: Vendor) -> None:
     scripted_server.respond_with(WIRE_STATUS)
     access = JobAccess("", f"{stranger.endpoint}/status?key=a%2Fb&job=7")
-    api.status(stranger, "job-7", access=access)
-    api.status(stranger, "job-7", "mark 2", access=access)
+    api.status(stranger, VendorJob("job-7", access))
+    api.status(stranger, VendorJob("job-7", access), "mark 2")
     assert [path for path, _ in scripted_server.requests] == [
         "/status?key=a%2Fb&job=7",
         "/status?key=a%2Fb&job=7&after=mark+2",
@@ -251,7 +252,7 @@ def test_a_token_in_an_answer_that_is_an_error_is_not_repeated(
 
 def test_a_vendor_with_accounts_is_asked_with_ours(api: HttpVendor, scripted_server: ScriptedServer) -> None:
     scripted_server.respond_with(WIRE_STATUS)
-    api.status(scripted_server.vendor, "job-7", access=JobAccess(JOB_TOKEN))
+    api.status(scripted_server.vendor, VendorJob("job-7", JobAccess(JOB_TOKEN)))
     assert scripted_server.request_headers["Authorization"] == "Bearer account-secret-1"
 
 
@@ -288,12 +289,12 @@ def test_the_registry_asks_the_adapter_that_the_record_names() -> None:
     parts = Parts({}.get, lambda: NOW, lambda _: b"")
     registry = VendorRegistry(parts, {"odd/1": Closing})  # type: ignore[dict-item]
     odd = replace(VENDOR, protocol="odd/1")
-    assert [registry.cancel(odd, "job-7") for _ in range(2)] == [f"stopped at {odd.vendor_id}"] * 2
+    assert [registry.cancel(odd, VendorJob("job-7")) for _ in range(2)] == [f"stopped at {odd.vendor_id}"] * 2
     with pytest.raises(VendorError, match=r"speaks gpuagent/1, and this agent speaks odd/1"):
-        registry.cancel(VENDOR, "job-7")
+        registry.cancel(VENDOR, VendorJob("job-7"))
     file = FileEntry("a", 1, "0" * 64)
     with pytest.raises(VendorError, match="has no files"):
-        list(registry.read_file(odd, "job-7", file, 0, 1.0))
+        list(registry.read_file(odd, VendorJob("job-7"), file, 0, 1.0))
     with pytest.raises(VendorError, match="has no files"):
         registry.send_input(odd, Reserved("a" * 24, quote(), 0), file, 0, [])
     with pytest.raises(VendorError, match="has no files"):

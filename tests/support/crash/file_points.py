@@ -1,11 +1,11 @@
 """The points at which a ticker can be made to die by SIGKILL while files travel, and the ports that die there."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
-from gpuagent.core.model import NO_ACCESS, Job, JobAccess, Reserved, Settled, Vendor
+from gpuagent.core.model import Job, Reserved, Settled, Vendor
 from gpuagent.core.ports.files import FileStore
-from gpuagent.core.ports.vendors import VendorApi
+from gpuagent.core.ports.vendors import VendorApi, VendorJob
 from gpuagent.core.work import Collecting, Completed, Failed, FileEntry
 
 FILE_POINTS = (
@@ -54,17 +54,9 @@ class DyingFileApi:
         return self.inner.send_input(vendor, job, file, start, sent)
 
     def read_file(
-        self,
-        vendor: Vendor,
-        vendor_job_id: str,
-        file: FileEntry,
-        start: int,
-        seconds: float,
-        checkpoint: str = "",
-        secrets: Sequence[str] = (),
-        access: JobAccess = NO_ACCESS,
-    ) -> Iterator[bytes]:
-        parts = self.inner.read_file(vendor, vendor_job_id, file, start, seconds, checkpoint, secrets, access)
+        self, vendor: Vendor, job: VendorJob, file: FileEntry, start: int, seconds: float, checkpoint: str = ""
+    ) -> Generator[bytes, None, None]:
+        parts = self.inner.read_file(vendor, job, file, start, seconds, checkpoint)
         return cut(parts, self.die) if checkpoint and self.point == "while_checkpointing" else parts
 
 
