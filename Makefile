@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_BIN := $(abspath $(BIN))
-# Tests wait for servers half of their time.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
+# Tests wait for servers a third of their time.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
 BWRAP := $(VENV)/.bwrap
@@ -25,9 +25,7 @@ demo: $(VENV)/.run
 lab: $(VENV)/.lab
 	$(BIN)/gpuagent lab
 
-# Side by side: types and notebooks leave a processor idle. What apt-get installs is installed before, one at a time.
-test: $(VENV)/.dev $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
-	$(MAKE) --jobs=3 check unit notebooks
+test: check unit notebooks
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

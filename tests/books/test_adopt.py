@@ -95,7 +95,7 @@ def test_a_lost_payment_is_adopted_whatever_the_ledger_holds_of_its_job(
     with world.market.restored(DATABASE):
         world.finish(run)
     if state == "dropped":
-        world.market.pass_time(max(0, run.jobs[0].quote.expires_at - world.store.now()) + 5)
+        world.market.pass_by_vendors(max(0, run.jobs[0].quote.expires_at - world.store.now()) + 5)
         run = step(run.run_id, world.ports)
         assert isinstance(run.jobs[0], Voided)
     with pytest.raises(ChainMismatch, match=f"books {run.run_id} --adopt {nonce_of_job(world, run)}"):

@@ -120,7 +120,7 @@ def pending(world: World, fault: str = "never_settle") -> Run:
 def outlive_quote(world: World, run: Run) -> None:
     """Turn the clocks until the quote of the run's last job has expired by the chain's."""
     remaining_s = run.jobs[-1].quote.expires_at - world.chain.final().time
-    world.market.pass_time(max(0, remaining_s) + 1)
+    world.market.pass_by_vendors(max(0, remaining_s) + 1)
 
 
 def assert_repaired_once(world: World, report: Sweep) -> None:

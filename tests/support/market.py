@@ -123,10 +123,19 @@ class Market:
 
     def pass_time(self, seconds: float) -> None:
         """Turn every clock: the chain's, the vendors', the agent's."""
+        self.work(seconds)
+        self.pass_by_vendors(seconds)
+
+    def pass_by_vendors(self, seconds: float) -> None:
+        """Turn the chain's and the agent's clock, and the vendors' as far as they are not ahead by work waited for."""
         self.rpc("evm_increaseTime", int(seconds))
         self.rpc("evm_mine")
-        self.work(seconds)
         self.clock.ahead_s += seconds
+        self._take_vendors_along()
+
+    def _take_vendors_along(self) -> None:
+        if (behind_s := self.clock.ahead_s - self._vendors_ahead_s) > 0:
+            self.work(behind_s)
 
     def catch_up(self) -> None:
         """Set the agent's clock by the chain's, which earlier tests may have turned, and the vendors' no earlier.
@@ -135,8 +144,7 @@ class Market:
         """
         newest = self.rpc("eth_getBlockByNumber", "latest", False)
         self.clock.ahead_s = max(0, int(newest["timestamp"], 16) - SystemClock().now())
-        if (behind_s := self.clock.ahead_s - self._vendors_ahead_s) > 0:
-            self.work(behind_s)
+        self._take_vendors_along()
 
     def rpc(self, method: str, *params: Any) -> Any:
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
