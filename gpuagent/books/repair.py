@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from gpuagent.books.come_back import ComeBack
 from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.incoming import is_on_chain
-from gpuagent.core.clocks import is_past
+from gpuagent.core.clocks import is_expired
 from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
 from gpuagent.core.model import (
     Authorization,
@@ -22,7 +22,6 @@ from gpuagent.core.model import (
     Run,
     Settlement,
 )
-from gpuagent.core.networks import LOCAL
 from gpuagent.core.observations import observations_of
 from gpuagent.core.ports.chain import EXPIRED, Node, Outcome, Void
 from gpuagent.core.ports.clock import Clock
@@ -53,7 +52,7 @@ Repair = PaymentSettled | PaymentVoided | JobDropped
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The places that a repair reads and writes. clock: stamps what is saved, decides nothing."""
+    """The places that a repair reads and writes. clock: stamps what is saved, and alone decides nothing."""
 
     store: Store
     ledgers: Ledgers
@@ -123,24 +122,18 @@ def _write_anew(run: Run, finding: Finding, sources: Sources) -> bool:
 
 def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
     """What the chain proves of the job now, or None."""
-    job, chain = find_job(run, job_id), sources.chain
+    job, chain, clock = find_job(run, job_id), sources.chain, sources.clock
     match job:
         case Authorized():
             match _outcome(job.authorization, chain):
                 case Settlement() as settlement:
-                    return PaymentSettled(job_id, settlement, sources.clock.now(), job.vendor_job_id)
-                case Void(reason) if reason != EXPIRED or _is_expired(job.authorization, sources):
+                    return PaymentSettled(job_id, settlement, clock.now(), job.vendor_job_id)
+                case Void(reason) if reason != EXPIRED or is_expired(job.authorization, clock.now(), sources.store.now):
                     return PaymentVoided(job_id, reason)
         case Reserved() if job.quote.expires_at <= chain.final().time:
             if not chain.spent(run.payer, [nonce(chain.token, run.payer, job_id)]):
                 return JobDropped(job_id, "the quote expired before anything was signed", Cause.UNNEEDED)
     return None
-
-
-def _is_expired(authorization: Authorization, sources: Sources) -> bool:
-    """Whether our clocks bear out a chain that says so, as a tick wants it."""
-    is_practice = authorization.network == LOCAL.caip2
-    return is_practice or is_past(authorization.valid_before, sources.clock.now(), sources.store.now())
 
 
 def _outcome(authorization: Authorization, chain: Node) -> Outcome:

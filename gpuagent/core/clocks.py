@@ -1,7 +1,10 @@
 """The time that decides about money: what this machine, the database and the chain agree on. Pure; Unix seconds."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
+from gpuagent.core.model import Authorization
+from gpuagent.core.networks import LOCAL
 from gpuagent.errors import ClocksDiffer
 
 APART_MAX_S = 120.0
@@ -30,12 +33,14 @@ def agreed(own: float, database: float, chain: float | None) -> float:
     return min(clocks.values())
 
 
-def is_past(moment: float, own: float, database: float) -> bool:
-    """Whether one of our clocks bears out a chain by which a moment is past: one node's word alone frees no money.
+def is_expired(authorization: Authorization, own: float, database: Callable[[], float]) -> bool:
+    """Whether one of our clocks bears out a chain by which it has expired: one node's word alone frees no money.
 
-    By the faster of the two: where both are slow, a hold lasts the longer.
+    By the faster of the two: where both are slow, a hold lasts the longer. A local chain, whose clock is turned at
+    will, needs none. database: reads its clock, asked only where this machine's does not bear it out.
     """
-    return max(own, database) >= moment
+    expiry = authorization.valid_before
+    return authorization.network == LOCAL.caip2 or own >= expiry or database() >= expiry
 
 
 def _advice(clocks: dict[str, float]) -> str:

@@ -11,9 +11,11 @@ from gpuagent.agent.approve import approve
 from gpuagent.agent.pay import pay
 from gpuagent.agent.plan import plan
 from gpuagent.agent.start import Order, start
+from gpuagent.core import clocks
 from gpuagent.core.clocks import APART_MAX_S
 from gpuagent.core.model import Authorization, Authorized, Voided
 from gpuagent.core.money import UNIT
+from gpuagent.core.networks import LOCAL
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.chain import EXPIRED, Head, Void
 from gpuagent.core.transitions import apply
@@ -150,7 +152,8 @@ def test_no_payment_is_over_by_the_chains_clock_alone(
     world: World, safety_note: SafetyNote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its hold would buy another job, and the vendor could still take it: more than the budget."""
-    monkeypatch.setattr(guard, "LOCAL", replace(guard.LOCAL, caip2="eip155:1"))
+    for module in (guard, clocks):
+        monkeypatch.setattr(module, "LOCAL", replace(LOCAL, caip2="eip155:1"))
     world.market.fault("gpu_vendor_1", "settle_late")
     run = world.tick(world.start(vendor_ids=("gpu_vendor_1",)))
     (job,) = run.jobs

@@ -12,9 +12,9 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 from pymongo import MongoClient
 
-from gpuagent.books import repair
 from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.sweep import activity_of
+from gpuagent.core import clocks
 from gpuagent.core.events import PaymentVoided
 from gpuagent.core.model import Authorized, Reserved, RunStatus, Token, Voided
 from gpuagent.core.ports.chain import Node
@@ -350,7 +350,7 @@ def test_a_payment_that_can_never_be_taken(world: World, purse: OwnWalletPayer, 
 
 
 def test_a_hold_ends_by_no_chains_clock_alone(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repair, "LOCAL", replace(repair.LOCAL, caip2="eip155:1"))  # so that our chain tells the time
+    monkeypatch.setattr(clocks, "LOCAL", replace(clocks.LOCAL, caip2="eip155:1"))  # so that our chain tells the time
     run = pending(world)
     world.market.pass_time(200)
     swept = sweep_world(world)

@@ -3340,7 +3340,7 @@ MUTANTS = (
     Mutant(
         "a repair frees by one node's clock what may still be taken",
         "gpuagent/books/repair.py",
-        "if reason != EXPIRED or _is_expired(job.authorization, sources):",
+        "if reason != EXPIRED or is_expired(job.authorization, clock.now(), sources.store.now):",
         "if True:",
         "tests/books/test_sweep.py -k chains_clock_alone",
     ),
