@@ -1,6 +1,7 @@
-"""Durations and sizes as users write them, such as `2h`, `90s`, `1h30m`, `64MB`, `1.5GiB`, and as they read them."""
+"""Durations and sizes as users write them (`2h`, `90s`, `1h30m`, `64MB`, `1.5GiB`); with times, as they read them."""
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
 SECONDS = {"d": 86_400, "h": 3600, "m": 60, "s": 1}
@@ -65,6 +66,11 @@ def show_duration(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60:02} min"
     hours = round(seconds / 3600)
     return f"{hours // 24} d {hours % 24} h"
+
+
+def show_minute(at: float) -> str:
+    """A time, Unix seconds, for readers: UTC to the minute, such as 2026-12-24 18:00."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def show_size(size: int) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from gpuagent.agent.retention import FileSweep
 from gpuagent.core.run_files import RunFile
 from gpuagent.core.text import counted
+from gpuagent.core.units import show_minute
 from gpuagent.render.fitting import Fitting
 
 
@@ -20,7 +21,7 @@ def files_table(files: Iterable[RunFile]) -> RenderableType:
     for column in ("sha256", "kind", "vendor", "collected"):
         table.add_column(column, overflow="fold")
     for file in files:
-        collected = f"{datetime.fromtimestamp(file.collected_at, UTC):%Y-%m-%d %H:%M}"
+        collected = show_minute(file.collected_at)
         if file.deleted_at is not None:
             collected += f", deleted by retention {datetime.fromtimestamp(file.deleted_at, UTC):%Y-%m-%d}"
         table.add_row(escape(file.place), f"{file.bytes:,}", file.sha256, file.kind, escape(file.vendor_id), collected)

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from gpuagent.core.inbox import Inbox, InboxItem, Waiting
+from gpuagent.core.units import show_minute
 
 HEADINGS = {
     Waiting.APPROVAL: "Waits for approval",
@@ -35,7 +36,7 @@ def inbox_view(inbox: Inbox) -> RenderableType:
 
 
 def _lines(item: InboxItem) -> list[Text]:
-    until = f", until {_minute(item.expires_at)}" if item.expires_at else f", since {_minute(item.since)}"
+    until = f", until {show_minute(item.expires_at)}" if item.expires_at else f", since {show_minute(item.since)}"
     return [Text(f"  {item.title}{until}"), Text(f"    {item.command}", style="dim")]
 
 
@@ -71,10 +72,6 @@ def alert_lines(documents: Sequence[Mapping[str, Any]]) -> RenderableType:
         if not document.get("deliveries"):
             lines.append(Text("    not sent to any channel", style="dim"))
     return Group(*lines) if lines else Text("no alerts yet")
-
-
-def _minute(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M}"
 
 
 def _time(at: float) -> str:

@@ -1,7 +1,6 @@
 """Recorded vendors, and how a vendor's server conforms, as tables."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -11,6 +10,7 @@ from rich.text import Text
 from gpuagent.core.model import Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.policy import Halt
+from gpuagent.core.units import show_minute
 from gpuagent.doctor.probe import ConformanceResult
 from gpuagent.render.fitting import Fitting
 
@@ -49,15 +49,11 @@ def halt_lines(halts: Iterable[Halt]) -> list[Text]:
     return [
         Text.assemble(
             (f"vendor {halt.name} is halted", "bold red"),
-            f" by {halt.by}{f' at {_time(halt.at)}' if halt.at else ''}: {halt.why}. "
+            f" by {halt.by}{f' at {show_minute(halt.at)}' if halt.at else ''}: {halt.why}. "
             f"`{halt.resume_command}` lets it be asked again",
         )
         for halt in halts
     ]
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def findings_table(findings: Iterable[ConformanceResult]) -> RenderableType:
