@@ -3324,6 +3324,20 @@ MUTANTS = (
         "tests/seller/payments/test_settlement.py -k settled_once",
     ),
     Mutant(
+        "a node fills the seller's memory by a zip bomb",
+        "seller/payments/node.py",
+        "        if len(content) > ANSWER_MAX or time",
+        "        if time",
+        "tests/seller/payments/test_node.py -k fills_no_memory",
+    ),
+    Mutant(
+        "a facilitator fills the seller's memory by a zip bomb",
+        "seller/payments/hosted.py",
+        '    if response.headers.get("Content-Encoding", "identity") != "identity":',
+        "    if False:",
+        "tests/seller/payments/test_hosted.py -k fills_no_memory",
+    ),
+    Mutant(
         "a node burns the seller's gas by its price",
         "seller/payments/facilitator.py",
         "            if gas_price > self._gas_price_max:",
