@@ -1,6 +1,7 @@
 """The vendor's side of x402: offers, verification and settlement, by the SDK's own facilitator or a hosted one."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ UNCERTAIN = {
 }
 
 CHAIN_AWAY = "the chain does not answer"
+REVERTS_MAX = 2
+"""How often the transfer of one authorization is sent that reverts: each time costs gas, and a contract that pays can
+have it succeed whenever it is only tried out."""
 logger = logging.getLogger(__name__)
 
 
@@ -66,6 +70,8 @@ class Till:
         self._node = Node(market.rpc_url)
         self._ledger = Ledger(self._node, market.asset)
         self._hosted, self._signer = None, None
+        self._reverts: Counter[tuple[str, str]] = Counter()
+        """By payer and nonce. In memory alone: after a restart each may cost as much again."""
         if market.facilitator is None:
             self._hosted = open_facilitator(market.facilitator_url, market.network)
             self._server = x402ResourceServerSync(self._hosted)
@@ -148,6 +154,7 @@ class Till:
 
         first: its settlement was never asked for. Later a transfer may be on its way, and only the chain says "never".
         """
+        used = payment.authorization.payer, payment.authorization.nonce
         try:
             terms = self._signer.terms() if self._signer else []
             reads = [*self._ledger.reads(payment.authorization), *self._reads(payment, offer), *terms]
@@ -155,6 +162,8 @@ class Till:
                 verdict = self._ledger.look_up(payment.authorization)
                 if not isinstance(verdict, Open):
                     return verdict
+                if self._reverts[used] >= REVERTS_MAX:
+                    return Unknown("its transfer was reverted, and is not sent again")
                 settled = self._settled(payment, offer)
             verdict = self._ledger.look_up(payment.authorization, tx=settled.transaction, is_sent_now=True)
         except (OSError, NodeError) as error:
@@ -163,6 +172,8 @@ class Till:
         if not isinstance(verdict, Open):
             return verdict
         reason = settled.error_reason or "settlement failed"
+        if reason == ERR_TRANSACTION_FAILED and settled.transaction:
+            self._reverts[used] += 1
         logger.warning("settlement of %s failed: %s", payment.authorization.nonce, reason)
         # A hosted one has reasons of its own: that one of them means "never" is nowhere said.
         was_sent = settled.success or bool(settled.transaction)

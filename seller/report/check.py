@@ -67,11 +67,15 @@ def _market(config: Config, environment: Mapping[str, str]) -> str:
 
 
 def _gas(config: Config, environment: Mapping[str, str]) -> str:
-    balance = gas(open_market(config, read_key(config.key, environment)))
+    market = open_market(config, read_key(config.key, environment))
+    balance = gas(market)
     if balance is None:
         return "paid by the facilitator"
     if balance < GAS_WEI:
         raise BadSetting(f"the key has {balance} wei for gas: send it at least {GAS_WEI}, or nothing can be settled")
+    with closing(Till(market)) as till:
+        if problem := till.gas_problem():
+            raise BadSetting(problem)
     return f"{balance} wei"
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from eth_account import Account
-from x402.mechanisms.evm.constants import ERR_NONCE_ALREADY_USED, ERR_TRANSFER_EVENT_MISMATCH
+from x402.mechanisms.evm.constants import ERR_NONCE_ALREADY_USED, ERR_TRANSACTION_FAILED, ERR_TRANSFER_EVENT_MISMATCH
 from x402.schemas import PaymentRequirements, SettleResponse
 
 from seller.payments.market import Account as Payer
 from seller.payments.market import Market
-from seller.payments.payment import read_payment
+from seller.payments.payment import Payment, read_payment
 from seller.payments.settlement import Dead, Paid
-from seller.payments.till import Till, Unknown
+from seller.payments.till import REVERTS_MAX, Till, Unknown
 from tests.support.mock_buyer import Buyer
 from tests.support.rpc_proxy import RpcProxy
 
@@ -90,6 +90,31 @@ def refuse(monkeypatch: pytest.MonkeyPatch, till: Till) -> None:
         raise AssertionError("asked to settle what is on chain")
 
     monkeypatch.setattr(till, "_settled", fail)
+
+
+@pytest.mark.safety("a contract that pays, whose transfer succeeds when it is tried out and reverts when it is sent")
+def test_a_transfer_that_reverts_is_sent_no_third_time(
+    till: Till, offer: PaymentRequirements, buyer: Buyer, monkeypatch: pytest.MonkeyPatch, safety_note: Any
+) -> None:
+    sent: list[Payment] = []
+
+    def revert(payment: Payment, _: PaymentRequirements) -> SettleResponse:
+        sent.append(payment)
+        reason, tx = ERR_TRANSACTION_FAILED, "0x" + "7" * 64
+        return SettleResponse(success=False, error_reason=reason, transaction=tx, network=offer.network)
+
+    monkeypatch.setattr(till, "_settled", revert)
+    payment, other = (read_payment(buyer.sign(offer)) for _ in range(2))
+    for number in range(REVERTS_MAX + 2):
+        assert isinstance(till.settle(payment, offer, first=number == 0), Unknown), (
+            "it may be paid by another all along"
+        )
+    assert len(sent) == REVERTS_MAX
+    till.settle(other, offer, first=True)
+    assert sent[-1] is other
+    safety_note(
+        f"each authorization costs the gas of {REVERTS_MAX} transactions at most, and takes a place until it ends"
+    )
 
 
 @pytest.mark.parametrize("tx", ["", "0x" + "7" * 64])

@@ -3338,6 +3338,13 @@ MUTANTS = (
         "tests/seller/payments/test_hosted.py -k fills_no_memory",
     ),
     Mutant(
+        "a payer burns the seller's gas by a transfer that reverts",
+        "seller/payments/till.py",
+        "                if self._reverts[used] >= REVERTS_MAX:",
+        "                if False:",
+        "tests/mock_vendor/test_mock_settlement.py -k no_third_time",
+    ),
+    Mutant(
         "a node burns the seller's gas by its price",
         "seller/payments/facilitator.py",
         "            if gas_price > self._gas_price_max:",

@@ -222,4 +222,5 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileStoreError(f"the file store did not do it: {error.strerror}: {error.filename}") from error
+        place = f": {error.filename}" if error.filename else ""
+        raise FileStoreError(f"the file store did not do it: {error.strerror}{place}") from error

@@ -49,6 +49,12 @@ def test_each_finding_of_the_check_is_a_sentence(tmp_path: Path, practice: Pract
     assert not [detail for _, detail in found.values() if POOR[2:] in detail]
 
 
+def test_a_price_of_gas_above_the_sellers_is_found(tmp_path: Path, practice: PracticeMarket) -> None:
+    config = read_config(write_config(tmp_path, practice, payment={"max_gas_price": "0.000001"}))
+    rich = next(account.private_key for account in [practice.payer] if account)
+    assert "more than payment.max_gas_price" in findings(config, rich)["gas"][1]
+
+
 def test_what_is_missing_is_found_and_the_rest_is_looked_at(tmp_path: Path, practice: PracticeMarket) -> None:
     config = read_config(write_config(tmp_path, practice, rpc_url="http://127.0.0.1:1"))
     found = findings(config)
