@@ -79,6 +79,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/discovery/test_client.py": ("gpuagent.adapters.discovery.offers",),
     "tests/cli/test_sell.py": ("gpuagent.cli.sell",),
     "tests/cli/test_job.py": ("gpuagent.cli.job",),
+    "tests/core/test_transitions.py": ("gpuagent.core.job_transitions",),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),
     "tests/cli/test_run_job.py": ("gpuagent.core.shipment", "gpuagent.render.policy"),
     "tests/cli/test_report.py": ("gpuagent.cli.report",),
@@ -86,7 +87,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/mock_vendor/test_mock_faults.py": (
         "mock_vendor.conduct",
         "mock_vendor.control",
-        "mock_vendor.conduct",
         "mock_vendor.faults.job",
         "mock_vendor.faults.odd",
         "mock_vendor.faults.offer",
@@ -127,7 +127,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "mock_vendor.stubs.__main__",
         *("mock_vendor.stubs.bench", "mock_vendor.stubs.payments", "mock_vendor.stubs.stub"),
         *("mock_vendor.stubs.hypercli", "mock_vendor.stubs.hypercli_orders"),
-        *("mock_vendor.stubs.__main__", "mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
+        *("mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
     ),
     "tests/panels/test_forms.py": (
         "gpuagent.panels.budgets_form",
