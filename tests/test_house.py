@@ -39,6 +39,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.whole_runs",
     ),
     "tests/adapters/mongo/test_track_records.py": ("gpuagent.adapters.mongo.track_records",),
+    "tests/adapters/files/test_stores.py": ("gpuagent.adapters.files.s3_client",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
