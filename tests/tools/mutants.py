@@ -3487,7 +3487,7 @@ MUTANTS = (
     Mutant(
         "checkpoints that are lost are asked for without a pause",
         "gpuagent/agent/judge.py",
-        "work.lost_at or 0.0)",
+        "news.work.lost_at or 0.0)",
         "0.0)",
         "tests/safety/test_work_bounds.py -k lost_checkpoints",
     ),
