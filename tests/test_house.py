@@ -39,6 +39,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.whole_runs",
     ),
     "tests/adapters/mongo/test_track_records.py": ("gpuagent.adapters.mongo.track_records",),
+    "tests/adapters/files/test_stores.py": ("gpuagent.adapters.files.s3_client",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
@@ -79,6 +80,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/discovery/test_client.py": ("gpuagent.adapters.discovery.offers",),
     "tests/cli/test_sell.py": ("gpuagent.cli.sell",),
     "tests/cli/test_job.py": ("gpuagent.cli.job",),
+    "tests/core/test_transitions.py": ("gpuagent.core.job_transitions",),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),
     "tests/cli/test_run_job.py": ("gpuagent.core.shipment", "gpuagent.render.policy"),
     "tests/cli/test_report.py": ("gpuagent.cli.report",),
@@ -86,7 +88,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/mock_vendor/test_mock_faults.py": (
         "mock_vendor.conduct",
         "mock_vendor.control",
-        "mock_vendor.conduct",
         "mock_vendor.faults.job",
         "mock_vendor.faults.odd",
         "mock_vendor.faults.offer",
@@ -127,7 +128,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "mock_vendor.stubs.__main__",
         *("mock_vendor.stubs.bench", "mock_vendor.stubs.payments", "mock_vendor.stubs.stub"),
         *("mock_vendor.stubs.hypercli", "mock_vendor.stubs.hypercli_orders"),
-        *("mock_vendor.stubs.__main__", "mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
+        *("mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
     ),
     "tests/panels/test_forms.py": (
         "gpuagent.panels.budgets_form",

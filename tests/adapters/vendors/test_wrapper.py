@@ -25,7 +25,6 @@ from gpuagent.core.workload import Workload
 from tests.support import s3_server
 from tests.support.factories import quote
 
-BASICS = ("sh", "sed", "cut", "wc", "tr", "mkdir", "mktemp", "mv", "rm", "cp", "cat", "find", "tail", "sleep")
 DATA = b"1 2 3\n" * 100
 
 
