@@ -57,9 +57,11 @@ def write(path: Path, sealed: SealedKey) -> None:
             file.write(sealed.text)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
+    except BaseException as error:
         path.unlink()
-        raise BadInput(f"{path} cannot be written: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise BadInput(f"{path} cannot be written: {error.strerror}") from error
+        raise
 
 
 def read(path: Path, variable: str) -> Mapping[str, Any]:
