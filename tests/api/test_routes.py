@@ -193,7 +193,11 @@ def test_problems_of_the_protocol_itself(served: Served) -> None:
         (b"x" * 1_000_001, {"Content-Type": "application/json"}, 413),
     ):
         served.answered(served.http.post("/api/agent-start", content=content, headers=headers), status)
-    served.answered(served.http.post("/api/agent-tick", content=b"x" * 70_000), 413)
+    unreadable = (b"[" * 5_000, b'{"budgetTotal": ' + b"1" * 5_000 + b"}", b"\xff\xfe")
+    for content, code in (*((body, "json_malformed") for body in unreadable), (b"x" * 70_000, "content_too_large")):
+        headers = {"Content-Type": "application/json"}
+        reply = served.http.post("/api/agent-tick", content=content, headers=headers)
+        assert served.answered(reply, reply.status_code)["code"] == code
 
 
 def test_head_is_get_without_a_body(served: Served) -> None:

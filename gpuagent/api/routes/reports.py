@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from gpuagent.api.as_json import usd_number
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.problems import openapi_responses
 from gpuagent.api.responses import BudgetListResponse, SpendResponse
 from gpuagent.errors import BadInput
@@ -17,7 +18,7 @@ from gpuagent.settings import read
 PERIOD = timedelta(days=30)
 SUMS = ("settled", "wasted")
 
-routes = APIRouter()
+routes = APIRouter(route_class=GuardedRoute)
 
 
 @routes.get(
