@@ -94,6 +94,8 @@ def runs(
     user_id: Annotated[str, Query(alias="userId", max_length=TEXT_MAX, description="the same as `user`")] = "",
 ) -> Response:
     """List runs, newest first unless sorted otherwise."""
+    if user and user_id:
+        raise BadInput("user and userId are two names for one filter: send one of them")
     where = RunFilter(status or "", phase or "", user or user_id, tag, vendor, text)
     order = parse_sort(sort) if sort else NEWEST_FIRST
     page = connections.database.reads.run_page(where, order, limit, before)
