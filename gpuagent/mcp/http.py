@@ -10,7 +10,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gpuagent.api import problems
+from gpuagent.api import guarded_route, problems
 from gpuagent.api.app import THREADS
 from gpuagent.api.auth import authorized_caller
 from gpuagent.api.followers import Followers
@@ -55,6 +55,7 @@ def mcp_app(host: Host, names: Sequence[str] = ()) -> FastAPI:
     app.state.followers = Followers()  # none: the server dismisses them when it ends
     app.router.routes.append(Route(PATH, endpoint=_Guarded(tools), methods=["POST"]))
     problems.install(app)
+    guarded_route.install(app)
     return app
 
 

@@ -91,11 +91,54 @@ def test_every_route(guarded: Served, token: str) -> None:
 
 def _status(guarded: Served, method: str, path: str, headers: dict[str, str]) -> int:
     if method == "WS":
-        with pytest.raises(InvalidStatus) as refused:
-            connect(guarded.url.replace("http", "ws") + path, additional_headers=headers)
-        return int(refused.value.response.status_code)  # an unknown run's too
+        return _refused_socket(guarded, path, headers)  # an unknown run's too
     body = {"runId": ID, "userId": "u", "goal": "g", "budgetTotal": 1, "amount": 1, "why": "w"}
     return guarded.http.request(method, path, headers=headers, json=body if method == "POST" else None).status_code
+
+
+JSON = {"Content-Type": "application/json"}
+MALFORMED: tuple[tuple[str, dict[str, str], bytes], ...] = (
+    ("", JSON, b"{"),
+    ("", JSON, b'{"userId": 7, "job": {"name": {"deep": [1, {"deeper": '),
+    ("", JSON, b'{"userId": 7, "job": {"name": [1, {"deeper": null}]}, "inputs": []}'),
+    ("", JSON, b'{"runId": "a", "runId": "b"}'),
+    ("", JSON, b"\xff"),
+    ("", JSON, b"[" * 5_000),
+    ("", {"Content-Type": "text/plain"}, b"hello"),
+    ("", JSON, b"x" * 4_000_001),
+    ("", {**JSON, "Idempotency-Key": "a b"}, b"{}"),
+    ("?limit=many&status=odd&runId=&by=hand&limitS=0&index=-1&size=-1&after=" + "x" * 3_000, {}, b""),
+)
+
+
+@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, APPROVE, CRON])
+def test_who_asks_is_looked_at_before_what(guarded: Served, token: str) -> None:
+    """Also before ids in the path that are none, and on routes that there are not."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    guests = {READ, OPERATE, APPROVE, CRON}
+    extra = {
+        ("GET", "/api/nothing"): guests,
+        ("POST", "/api/runs"): guests,
+        ("HEAD", "/api/agent-tick-due"): ALLOWED[TICKERS],
+    }
+    limited = {route: ALLOWED[group] for route, group in TABLE.items() if group not in (PUBLIC, BY_LINK)}
+    for (method, path), allowed in {**limited, **extra}.items():
+        place = path.replace("{runId}", "x" * 65).replace("{entryId}", "x" * 65)
+        for query, more, content in MALFORMED[-1:] if method in ("WS", "GET", "HEAD") else MALFORMED:
+            if method == "WS":
+                status = _refused_socket(guarded, place + query, headers)
+            else:
+                sent = {**headers, **more}
+                status = guarded.http.request(method, place + query, headers=sent, content=content).status_code
+            refusal = 403 if token in guests else 401
+            assert (status == refusal) == (token not in allowed), (method, path, query, content[:50], status)
+            assert token not in allowed or status != 401
+
+
+def _refused_socket(guarded: Served, path: str, headers: dict[str, str]) -> int:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(guarded.url.replace("http", "ws") + path, additional_headers=headers)
+    return int(refused.value.response.status_code)
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer x y", f"bearer{READ}", "Bearer \xe9\xff"])

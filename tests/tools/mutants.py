@@ -2332,8 +2332,8 @@ MUTANTS = (
     Mutant(
         "without tokens what a web page can send changes something",
         "gpuagent/api/auth.py",
-        "        if changes:\n            _check_not_simple(http)\n",
-        "",
+        "    if caller is LOCAL:",
+        "    if False:",
         "tests/api/test_auth.py -k post_of_json",
     ),
     Mutant(
@@ -2374,9 +2374,16 @@ MUTANTS = (
     Mutant(
         "HEAD ticks",
         "gpuagent/api/auth.py",
-        "    if changes and is_head(http.scope):",
+        "    if is_head(http.scope):",
         "    if False:",
         "tests/api/test_routes.py -k head_is_get",
+    ),
+    Mutant(
+        "a body is read before it is asked who sends it",
+        "gpuagent/api/guarded_route.py",
+        "            for dependency in required:",
+        "            for dependency in ():",
+        "tests/api/test_auth.py -k looked_at_before_what",
     ),
     Mutant(
         "a token that may only read or approve drives an assistant's tools",

@@ -12,6 +12,7 @@ from gpuagent.agent.start import Order, parse_planners, start
 from gpuagent.api.as_json import action_json, json_value, tick_message
 from gpuagent.api.auth import MayApprove, MayCancel, MayOperate, MayRead
 from gpuagent.api.connections import Connected, Connections
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.idempotency import Repeatable, RepeatableRequest
 from gpuagent.api.problems import openapi_responses
 from gpuagent.api.requests import RUN_ID, ApproveRequest, CancelRequest, RejectRequest, StartRequest, TickRequest
@@ -28,7 +29,7 @@ OBSERVATIONS_MAX = 5_000
 POST_PROBLEMS = openapi_responses(400, 401, 403, 404, 409, 413, 422, 502, 503)
 GET_PROBLEMS = openapi_responses(401, 403, 404, 422, 503)
 
-routes = APIRouter(prefix="/api", tags=["runs"])
+routes = APIRouter(prefix="/api", tags=["runs"], route_class=GuardedRoute)
 ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 
 
@@ -93,6 +94,8 @@ def runs(
     user_id: Annotated[str, Query(alias="userId", max_length=TEXT_MAX, description="the same as `user`")] = "",
 ) -> Response:
     """List runs, newest first unless sorted otherwise."""
+    if user and user_id:
+        raise BadInput("user and userId are two names for one filter: send one of them")
     where = RunFilter(status or "", phase or "", user or user_id, tag, vendor, text)
     order = parse_sort(sort) if sort else NEWEST_FIRST
     page = connections.database.reads.run_page(where, order, limit, before)
