@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, Val
 
 from seller.catalogue import MICRO, Offer
 from seller.errors import BadSetting
+from seller.payments.market import GAS_PRICE_MAX, GWEI
 from seller.units import Duration
 from seller.yaml_text import read_yaml
 
@@ -103,9 +104,10 @@ class Limits(Part):
 
 
 class Payment(Part):
-    """How is paid. min_price: USD a job costs at least, however short it is."""
+    """How is paid. min_price: USD a job costs at least, however short it is. max_gas_price: gwei, by the own key."""
 
     min_price: Annotated[Decimal, AfterValidator(_price)] = Decimal("0.01")
+    max_gas_price: Annotated[Decimal, Field(gt=0, le=1_000_000)] = Decimal(GAS_PRICE_MAX) / GWEI
     modes: Annotated[tuple[Literal["exact"], ...], Field(min_length=1, max_length=1)] = ("exact",)
 
 

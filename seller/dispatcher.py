@@ -15,7 +15,7 @@ from seller.events import event
 from seller.folders import folder_bytes
 from seller.runners import JobState, RunnerError, UnknownJob
 from seller.sale import confirm, recover
-from seller.shop import Shop
+from seller.shop import DISK_FULL, NO_GAS, Shop
 
 STEP_S = 0.5
 TIDY_S = 60.0
@@ -59,10 +59,10 @@ class Dispatcher:
         if self._shop.closing.drain:
             self._drain()
         now = self._shop.clock.now()
-        if now >= self._looked_at + LOOK_S:
+        if is_due(self._looked_at, LOOK_S, now):
             self._looked_at = now
             self._decide(self._shop.database.to_look_at(), confirm)
-        if now >= self._tidied_at + TIDY_S:
+        if is_due(self._tidied_at, TIDY_S, now):
             self._tidied_at = now
             self._tidy(now)
 
@@ -93,7 +93,8 @@ class Dispatcher:
 
     def _recover(self) -> None:
         now = self._shop.clock.now()
-        self._decide([each for each in self._shop.database.settling() if each.begun_at + UNDECIDED_S <= now], recover)
+        settling = self._shop.database.settling()
+        self._decide([each for each in settling if is_due(each.begun_at, UNDECIDED_S, now)], recover)
 
     def _decide(self, purchases: list[Purchase], decide: Callable[[Shop, Purchase], None]) -> None:
         for purchase in purchases:
@@ -119,12 +120,22 @@ class Dispatcher:
             return False
         shop.workshop.start(job)
         job = shop.database.job(job.vendor_id, job.job_id) or job
-        if job.start == "waiting" and job.sold_at + SECRETS_WAIT_S <= shop.clock.now():
+        if job.start == "waiting" and self._is_past(job.sold_at + SECRETS_WAIT_S):
             shop.workshop.settle_start(job)
         if job.start == "started":
             shop.conduct.begin(job, shop.workshop.runner)
         event(logger, f"job {job.start}", job=job.job_id, gpu=job.gpu_type, reason=job.failure)
         return job.start == "started"
+
+    def _is_past(self, at: float) -> bool:
+        """Whether a time is over by this machine's clock, and by the chain's, which is asked only then.
+
+        What was paid for is not given up by a clock that was set ahead.
+        """
+        if at > self._shop.clock.now():
+            return False
+        chain_time = self._shop.till.now()
+        return chain_time is not None and at <= chain_time
 
     def _drain(self) -> None:
         if self.is_drained or not self._shop.database.is_at_rest():
@@ -138,7 +149,7 @@ class Dispatcher:
         shop.database.drop_quotes(now - QUOTES_KEPT_S)
         shop.workshop.sweep()
         for job in shop.database.jobs_with_work("ended"):
-            if (job.ended_at or now) + self._keep_s > now:
+            if not self._is_past((job.ended_at or now) + self._keep_s):
                 continue
             try:
                 shop.workshop.runner.forget(job.job_id)
@@ -149,7 +160,15 @@ class Dispatcher:
                 continue
             shop.database.mark_forgotten(job.job_id)
             event(logger, "job forgotten", job=job.job_id)
-        shop.closing.full[0] = int(folder_bytes(self._folder) > self._disk)
+        is_full, gas_problem = folder_bytes(self._folder) > self._disk, shop.till.gas_problem()
+        if gas_problem:
+            logger.warning("nothing can be settled, and nothing is sold: %s", gas_problem)
+        shop.closing.shut[0] = DISK_FULL if is_full else NO_GAS if gas_problem else 0
+
+
+def is_due(last: float, every_s: float, now: float) -> bool:
+    """Whether so many seconds have passed since the last time; so it is at once where the clock was set back."""
+    return not last <= now < last + every_s
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from seller.errors import BadSetting, ChainError
 from seller.folders import kept_text
 from seller.home import DATABASE, owned
 from seller.payments.keys import read_key
-from seller.payments.market import Account, Market, address, check_market
+from seller.payments.market import GWEI, Account, Market, address, check_market
 from seller.payments.networks import NETWORKS, Network
 from seller.payments.node import Node, NodeAway, NodeError
 from seller.payments.till import Till
@@ -146,6 +146,7 @@ def open_market(config: Config, key: Account | None) -> Market:
         asset_version=network.asset_version,
         facilitator=None if config.facilitator_url else key,
         facilitator_url=config.facilitator_url or "",
+        gas_price_max=int(config.payment.max_gas_price * GWEI),
     )
     check_market(market)
     return market

@@ -70,6 +70,7 @@ def fingerprint(request: SubmitRequest) -> str:
 def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, header: str | None, url: str) -> Answer:
     payment = _read(header) if header is not None else None
     quote = _checked(shop, vendor, request, key, paid=header is not None)
+    _check_open(shop)
     challenge = _challenge(shop, quote, url)
     verdict = shop.conduct.verdict(vendor.vendor_id)
     if payment is None or verdict == "refuse":
@@ -82,8 +83,6 @@ def _first_time(shop: Shop, vendor: Vendor, key: str, request: SubmitRequest, he
         raise Refusal(400, "identifier_mismatch", "payment-identifier differs from Idempotency-Key")
     if shop.terms.payers and payment.authorization.payer not in shop.terms.payers:
         raise Refusal(403, "payer_unknown", "jobs run here for payers that the seller knows alone")
-    if shop.closing.reason:
-        raise Refusal(503, "closing", shop.closing.reason, ROOM_RETRY_S)
     offer = shop.till.matching(challenge, payment)
     if offer is None:
         return _ask(_challenge(shop, quote, url, "the payment does not accept this offer"))
@@ -104,7 +103,15 @@ def _unpaid(shop: Shop, vendor: Vendor, request: SubmitRequest, url: str) -> Ans
     if not request.vendor_job_template_id and not request.job_params and EXAMPLE in shop.extensions:
         # Lists know a route by its URL, and ask it so: they are shown what an order is, and what that one costs.
         request = SubmitRequest.model_validate(shop.extensions[EXAMPLE]["info"]["input"]["body"])
-    return _ask(_challenge(shop, _checked(shop, vendor, request, None, paid=False), url))
+    quote = _checked(shop, vendor, request, None, paid=False)
+    _check_open(shop)
+    return _ask(_challenge(shop, quote, url))
+
+
+def _check_open(shop: Shop) -> None:
+    """Before the 402 too: what a buyer signs for nothing is held until it ends. Raises Refusal."""
+    if shop.closing.reason:
+        raise Refusal(503, "closing", shop.closing.reason, ROOM_RETRY_S)
 
 
 def _checked(shop: Shop, vendor: Vendor, request: SubmitRequest, key: str | None, *, paid: bool) -> Quote:

@@ -17,6 +17,11 @@ from seller.payments.market import Account, Market
 from seller.payments.till import Till
 from seller.work.workshop import Workshop
 
+REASONS = ("", "the seller's disk is full", "the seller cannot pay for settlements for now")
+"""Why nothing is sold, in words for buyers."""
+DISK_FULL, NO_GAS = 1, 2
+"""Their places."""
+
 
 class Clock(Protocol):
     def now(self) -> float:
@@ -43,11 +48,11 @@ class Terms:
 class Closing:
     """Whether anything new is sold, by all processes of a seller. What has been sold goes on.
 
-    marker: the file that is there while the seller drains, None where none does. full: 1 while its disk is.
+    marker: the file that is there while the seller drains, None where none does. shut: the place in REASONS.
     """
 
     marker: Path | None = None
-    full: Numbers = field(default_factory=lambda: [0])
+    shut: Numbers = field(default_factory=lambda: [0])
 
     @property
     def drain(self) -> bool:
@@ -58,7 +63,7 @@ class Closing:
         """Why nothing new is sold, in words for buyers; "" where it is."""
         if self.drain:
             return "the seller is closing, and sells nothing more"
-        return "the seller's disk is full" if self.full[0] else ""
+        return REASONS[self.shut[0]]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ vendor is given up by a clock that the others contradict.
 """
 
 from gpuagent.agent.credit import note_credit
-from gpuagent.agent.guard import lapsed
+from gpuagent.agent.guard import begin, lapsed
 from gpuagent.agent.judge import VendorNews, end_of_work, offered_checkpoint
 from gpuagent.agent.postpone import postponed
 from gpuagent.agent.vendors import find_vendor, vendor_job
@@ -72,11 +72,11 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
         answers, reply = False, str(error)
     now, reply = ports.clock.now(), clean(reply, REPLY_MAX)
     if order.vendor_job_id:
-        return JobClaimed(job_id, order.vendor_job_id, now, order.access)
+        return JobClaimed(job_id, order.vendor_job_id, begin(ports), order.access)
     work = job.work
     if why := lapsed(lambda at: _unnamed(work, answers, at, ports.pace), ports):
         return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=JobEnding.DISPUTED))
-    return _unheard(job_id, work, answers, reply, now)
+    return _unheard(job_id, work, answers, reply, begin(ports))
 
 
 def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -105,7 +105,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
         outcome = Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED)
         return JobFinished(job_id, outcome, news.logs if news else ())
     if news is None:
-        return _unheard(job_id, work, answers, reply, now)
+        return _unheard(job_id, work, answers, reply, begin(ports))
     offer, problem = offered_checkpoint(news, ports)
     if problem and news.report.checkpoint:
         return CheckpointLost(job_id, news.report.checkpoint.sha256, problem, now)
@@ -190,12 +190,12 @@ def _progressed(news: VendorNews, offer: CheckpointOffer | None) -> JobProgresse
     return JobProgressed(news.job.job_id, report.progress, news.logs, reply, report.cursor, report.metrics, offer)
 
 
-def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, now: float) -> Event | None:
+def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, at: float) -> Event | None:
     """The first answer without news of the job, or the first silence; None for those that follow."""
     if not answers:
-        return JobWentSilent(job_id, now, reply) if work.silent_since is None else None
+        return JobWentSilent(job_id, at, reply) if work.silent_since is None else None
     # Not compared by its text, which may hold a time or a request id.
-    return JobAnswered(job_id, now, reply) if work.silent_since is not None or not work.reply else None
+    return JobAnswered(job_id, at, reply) if work.silent_since is not None or not work.reply else None
 
 
 def _new_logs(report: JobReport, stored: int) -> tuple[str, ...]:

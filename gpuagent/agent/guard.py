@@ -186,6 +186,14 @@ def is_expired(authorization: Authorization, ports: Ports) -> bool:
     return clocks.is_expired(authorization, ports.clock.now(), ports.store.now)
 
 
+def begin(ports: Ports) -> float:
+    """The time from which on a vendor that was paid is waited for: the later of this machine's and the database's.
+
+    A clock that was behind when a wait began would have it lapse by hours, once it is right and all agree.
+    """
+    return max(ports.clock.now(), ports.store.now())
+
+
 def lapsed(verdict: Callable[[float], Verdict], ports: Ports) -> Verdict:
     """The verdict on a wait for a vendor that was paid, where this machine's clock and all three clocks agree on it.
 

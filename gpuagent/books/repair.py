@@ -127,7 +127,8 @@ def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
         case Authorized():
             match _outcome(job.authorization, chain):
                 case Settlement() as settlement:
-                    return PaymentSettled(job_id, settlement, clock.now(), job.vendor_job_id)
+                    at = max(clock.now(), sources.store.now())
+                    return PaymentSettled(job_id, settlement, at, job.vendor_job_id)
                 case Void(reason) if reason != EXPIRED or is_expired(job.authorization, clock.now(), sources.store.now):
                     return PaymentVoided(job_id, reason)
         case Reserved() if job.quote.expires_at <= chain.final().time:

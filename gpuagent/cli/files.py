@@ -20,7 +20,7 @@ def files_sweep(
     from gpuagent.render.files import sweep_text
 
     with errors_explained(), open_database() as db, wiring.open_files(settings.read(), db) as store:
-        now = wiring.system_clock().now()
+        now = db.not_after(wiring.system_clock().now())
         sweep = sweep_files(store, db.holdings, db.store.policy(), now, dry_run=dry_run)
         if as_json:
             files = [{"runId": file.run_id, "sha256": file.sha256, "bytes": file.bytes} for file in sweep.files]

@@ -18,7 +18,7 @@ def run_archive(
     from gpuagent.core.units import show_size
 
     with errors_explained(), open_database() as db, wiring.open_files(settings.read(), db) as files:
-        rules, now = db.store.policy(), wiring.system_clock().now()
+        rules, now = db.store.policy(), db.not_after(wiring.system_clock().now())
         runs, size, observations = [], 0, 0
         for run in archive_runs(db.archives, files, rules, now, dry_run=dry_run):
             runs.append(run.run_id)

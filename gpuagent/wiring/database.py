@@ -74,6 +74,10 @@ class Database:
 
         return MongoArchives(self.connection)
 
+    def not_after(self, now: float) -> float:
+        """The earlier of a machine's time and the database's: one that is ahead would delete what is to be kept."""
+        return min(now, self.store.now())
+
     @property
     def name(self) -> str:
         return self.connection.database.name

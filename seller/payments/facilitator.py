@@ -17,6 +17,7 @@ from x402.mechanisms.evm.types import TransactionReceipt
 from x402.schemas import PaymentRequirements
 
 from seller.locks import Lock, ThreadLock
+from seller.payments.market import GAS_PRICE_MAX
 from seller.payments.node import Call, Node, NodeError
 from seller.payments.numbering import SENDING_NUMBERS, next_number
 from seller.payments.payment import Payment
@@ -36,6 +37,7 @@ class Signer(FacilitatorWeb3Signer):
 
     What is rare is the SDK's own, over web3.py: a contract's signature of typed data. sending: the turn to send, of all
     who do with this key, and what numbering.py keeps; of this process by default. monotonic: its clock, in seconds.
+    gas_price_max: wei, above which it sends nothing, whatever the node says that gas costs.
     """
 
     def __init__(
@@ -45,10 +47,12 @@ class Signer(FacilitatorWeb3Signer):
         private_key: str,
         sending: Lock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        gas_price_max: int = GAS_PRICE_MAX,
     ) -> None:
         super().__init__(private_key, node.url, confirmation_timeout_seconds=CONFIRMATION_TIMEOUT_S)
         self._node, self._chain_id = node, chain_id
         self._monotonic, self._sending = monotonic, sending or ThreadLock(SENDING_NUMBERS)
+        self._gas_price_max = gas_price_max
 
     def transfer(self, payment: Payment, offer: PaymentRequirements) -> Call | None:
         """The call that would settle an ordinary payment, one by an account without code; None for others."""
@@ -75,6 +79,15 @@ class Signer(FacilitatorWeb3Signer):
     def terms(self) -> list[Call]:
         """What is asked before a transaction is sent."""
         return [Call("eth_getTransactionCount", (self.address, "pending")), Call("eth_gasPrice")]
+
+    def gas_problem(self) -> str:
+        """Why it can send nothing, in words for the operator; "" where it can."""
+        answers = self._node.many([Call("eth_getBalance", (self.address, "latest")), Call("eth_gasPrice")])
+        balance, price = (int(answer, 16) for answer in answers)
+        if price > self._gas_price_max:
+            return f"the node says that gas costs {price} wei, more than payment.max_gas_price"
+        due = price * self._gas_limit
+        return "" if balance >= due else f"{self.address} has {balance} wei for gas: the next settlement takes {due}"
 
     def renumber(self) -> None:
         """Takes the next transaction's number from the chain, which has taken one back."""
@@ -124,6 +137,8 @@ class Signer(FacilitatorWeb3Signer):
                 count, price = self._node.many(self.terms())
             nonce, replaces = next_number(following, int(count, 16), self._monotonic())
             gas_price = int(price, 16) * 9 // 8 + 1 if replaces else int(price, 16)  # nodes take no other for less
+            if gas_price > self._gas_price_max:
+                raise NodeError(f"the node says that gas costs {gas_price} wei, more than payment.max_gas_price")
             terms = {"nonce": nonce, "gasPrice": gas_price, "gas": self._gas_limit, "chainId": self._chain_id}
             signed = self._account.sign_transaction({"to": bytes.fromhex(to[2:]), "data": data, "value": 0, **terms})
             tx = str(signed.hash.to_0x_hex())

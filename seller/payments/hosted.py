@@ -3,6 +3,8 @@
 The protocol, and open ones: https://docs.x402.org/core-concepts/facilitator.
 """
 
+import time
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,6 +16,8 @@ from seller.errors import BadSetting
 
 TIMEOUT_S = 20.0
 """It waits for the chain; buyers wait for some 30 s."""
+ANSWER_MAX = 2**20
+"""Bytes of an answer."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -26,7 +30,12 @@ class HostedFacilitator(HTTPFacilitatorClientSync):
 
     def __init__(self, url: str) -> None:
         # The SDK's own client would follow a redirect, and hand the buyer's signature to whoever it names.
-        self._http = httpx.Client(timeout=TIMEOUT_S, follow_redirects=False)
+        self._http = httpx.Client(
+            timeout=TIMEOUT_S,
+            follow_redirects=False,
+            headers={"Accept-Encoding": "identity"},
+            event_hooks={"response": [_bound]},
+        )
         super().__init__(FacilitatorConfig(url=url, timeout=TIMEOUT_S, http_client=self._http))
 
     def close(self) -> None:
@@ -71,6 +80,32 @@ def open_facilitator(url: str, network: str) -> HostedFacilitator:
         offered = ", ".join(sorted(networks)) or "nothing that x402 version 2 calls exact"
         raise BadSetting(f"FACILITATOR_URL: it does not settle on {network}, but on {offered}")
     return facilitator
+
+
+class _BoundedStream(httpx.SyncByteStream):
+    """The body of an answer, up to ANSWER_MAX and TIMEOUT_S. Raises httpx.ReadError beyond."""
+
+    def __init__(self, inner: httpx.SyncByteStream) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        size, ends_at = 0, time.monotonic() + TIMEOUT_S
+        for part in self._inner:
+            size += len(part)
+            if size > ANSWER_MAX or time.monotonic() > ends_at:
+                raise httpx.ReadError("its answer is too long")
+            yield part
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+def _bound(response: httpx.Response) -> None:
+    """Bounds the body before any of it is read. Raises httpx.DecodingError for one that is compressed."""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise httpx.DecodingError("its answer is compressed, though it was asked not to be", request=response.request)
+    assert isinstance(response.stream, httpx.SyncByteStream)
+    response.stream = _BoundedStream(response.stream)
 
 
 def _unavailable(error: Exception) -> FacilitatorUnavailable:

@@ -12,6 +12,9 @@ from seller.payments.node import Node, NodeAway, NodeError
 
 DECIMALS = 6
 """Of USDC. Amounts are integers of its smallest unit, prices are Decimals of USD."""
+GWEI = 10**9
+GAS_PRICE_MAX = 20 * GWEI
+"""Wei for a unit of gas: some 400 times what Base asks for, and a settlement for 0.002 ETH."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,10 @@ class Account:
 
 @dataclass(frozen=True)
 class Market:
-    """A chain and its token. `facilitator` is our own, or None where the one at `facilitator_url` settles."""
+    """A chain and its token. `facilitator` is our own, or None where the one at `facilitator_url` settles.
+
+    gas_price_max: wei for a unit of gas, above which our own sends nothing.
+    """
 
     rpc_url: str
     network: str
@@ -33,6 +39,7 @@ class Market:
     asset_version: str
     facilitator: Account | None
     facilitator_url: str = ""
+    gas_price_max: int = GAS_PRICE_MAX
 
     @property
     def chain_id(self) -> int:

@@ -17,10 +17,13 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from urllib3 import PoolManager, ProxyManager, make_headers
+from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager, make_headers
 from urllib3.exceptions import HTTPError
 
 TIMEOUT_S = 30.0
+ANSWER_MAX = 8 * 2**20
+"""Bytes of an answer, unpacked: some thousand logs are less."""
+READ = 64 * 1024
 TRIES, BACKOFF_S = 5, 0.125
 """As web3.py has them: after a broken connection, an HTTP error or a late answer, each wait twice the one before."""
 PASSING = (408, 425, 429, 502, 503, 504)
@@ -134,16 +137,33 @@ class Node:
     def _post_once(self, body: bytes) -> Any:
         try:
             answer = self._pool.request(
-                "POST", self.url, body=body, headers=self._headers, retries=False, timeout=TIMEOUT_S
+                *("POST", self.url, body),
+                headers=self._headers,
+                retries=False,
+                timeout=TIMEOUT_S,
+                preload_content=False,
             )
+            content = _content(answer)
         except HTTPError as error:
             raise NodeAway(type(error).__name__) from None
         if answer.status != 200:
             raise (NodeAway if answer.status in PASSING else NodeRefuses)(f"HTTP {answer.status}")
         try:
-            return json.loads(answer.data)
+            return json.loads(content)
         except (ValueError, RecursionError):
             raise NodeAway("no JSON") from None
+
+
+def _content(answer: BaseHTTPResponse) -> bytes:
+    """The body, which is unpacked no further than to ANSWER_MAX. Raises NodeRefuses beyond, or after TIMEOUT_S."""
+    content, ends_at = bytearray(), time.monotonic() + TIMEOUT_S
+    while part := answer.read1(READ):
+        content += part
+        if len(content) > ANSWER_MAX or time.monotonic() > ends_at:
+            answer.close()  # with its connection, on which the rest would come
+            raise NodeRefuses("its answer is too long")
+    answer.release_conn()
+    return bytes(content)
 
 
 def _pool(url: str) -> PoolManager:

@@ -16,6 +16,9 @@ VALID_MAX_S = 3600
 """How long an authorization may be valid that is taken: x402 says minutes. So far back its use is searched for."""
 UNSEEN_MAX_S = 3600
 """How long past its end the log of an authorization's use is waited for: an index of logs lags by seconds."""
+TAKEN_BACK_S = 60
+"""How long past its end an unused authorization is not called dead: where the newest blocks are taken back, its
+transfer can be in those that come in their place, whose time is earlier."""
 AUTHORIZATION_STATE = keccak(text="authorizationState(address,bytes32)")[:4].hex()
 """Of EIP-3009, all of it that is read."""
 USED = "0x" + keccak(text="AuthorizationUsed(address,bytes32)").hex()
@@ -61,14 +64,20 @@ class Ledger:
         """What look_up asks first."""
         return [NEWEST, self._state(authorization, "latest")]
 
-    def look_up(self, authorization: Authorization, tx: str = "") -> Paid | Open | Dead:
-        """The verdict on an authorization. tx: the transaction that is said to have used it, "" where none is."""
+    def look_up(self, authorization: Authorization, tx: str = "", *, is_sent_now: bool = False) -> Paid | Open | Dead:
+        """The verdict on an authorization. tx: the transaction that is said to have used it, "" where none is.
+
+        is_sent_now: it was sent just now, so that its receipt is proof before the state shows its use. Later such a
+        state contradicts it, and is no verdict: NodeError.
+        """
         claims = [Call("eth_getTransactionReceipt", (tx,))] if WORD.fullmatch(tx) else []
         block, used, *receipts = self._node.many([*self.reads(authorization), *claims])
+        if any(self._pays(receipt, authorization) for receipt in receipts):
+            if _is_true(used) or is_sent_now:
+                return Paid(tx)
+            raise NodeError("the node has the receipt of a payment, and says that its authorization is unused")
         if not _is_true(used) and _time(block) < authorization.valid_before:
             return Open()
-        if _is_true(used) and any(self._pays(receipt, authorization) for receipt in receipts):
-            return Paid(tx)
         return self._by_one_block(authorization)
 
     def _by_one_block(self, authorization: Authorization) -> Paid | Open | Dead:
@@ -81,7 +90,8 @@ class Ledger:
         (used,) = self._node.many([self._state(authorization, number)])
         if _is_true(used):
             return self._what_used_it(authorization, int(number, 16), time)
-        return Dead("authorization expired") if time >= authorization.valid_before else Open()
+        is_over = time >= authorization.valid_before + TAKEN_BACK_S
+        return Dead("authorization expired") if is_over else Open()
 
     def _state(self, authorization: Authorization, block: str) -> Call:
         data = f"0x{AUTHORIZATION_STATE}{_word(authorization.payer)}{authorization.nonce.removeprefix('0x')}"

@@ -70,7 +70,10 @@ class Till:
             self._hosted = open_facilitator(market.facilitator_url, market.network)
             self._server = x402ResourceServerSync(self._hosted)
         else:
-            self._signer = Signer(self._node, market.chain_id, market.facilitator.private_key, sending)
+            self._signer = Signer(
+                *(self._node, market.chain_id, market.facilitator.private_key, sending),
+                gas_price_max=market.gas_price_max,
+            )
             self._server = x402ResourceServerSync(facilitator(self._signer, market.network))
         register_exact_evm_server(self._server, market.network)
         self._server.initialize()
@@ -153,7 +156,7 @@ class Till:
                 if not isinstance(verdict, Open):
                     return verdict
                 settled = self._settled(payment, offer)
-            verdict = self._ledger.look_up(payment.authorization, tx=settled.transaction)
+            verdict = self._ledger.look_up(payment.authorization, tx=settled.transaction, is_sent_now=True)
         except (OSError, NodeError) as error:
             logger.warning("settlement of %s is unknown: %s", payment.authorization.nonce, _kind(error))
             return Unknown(CHAIN_AWAY)
@@ -171,6 +174,20 @@ class Till:
         if self._signer:
             self._signer.renumber()
         return self.settle(payment, offer, first=False)
+
+    def now(self) -> float | None:
+        """The time of the newest block, in Unix seconds; None where the chain does not answer."""
+        try:
+            return self._ledger.now()
+        except (OSError, NodeError):
+            return None
+
+    def gas_problem(self) -> str:
+        """Why the own account can settle nothing, in words for the operator; "" for nothing that is known."""
+        try:
+            return self._signer.gas_problem() if self._signer else ""
+        except (OSError, NodeError, TypeError, ValueError):
+            return ""  # a node that is away, or talks nonsense, is seen at the next sale
 
     def look_up(self, payment: Payment, tx: str = "") -> Paid | Dead | Open | Unknown:
         """The chain's verdict; nothing is settled. tx: the transaction that is said to have paid."""

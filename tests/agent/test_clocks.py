@@ -169,6 +169,12 @@ def test_no_payment_is_over_by_the_chains_clock_alone(
     safety_note("held until this machine or the database is past its end; then paid once")
 
 
+def test_nothing_is_deleted_by_a_machine_whose_date_is_ahead(world: World) -> None:
+    now = world.market.clock.now()
+    assert world.database.not_after(now + DAY_S) < now + 3_600
+    assert world.database.not_after(now - DAY_S) == now - DAY_S
+
+
 @pytest.mark.safety("an approver whose clock is a day behind")
 def test_a_request_ends_by_the_databases_clock(world: World, safety_note: SafetyNote) -> None:
     """Neither does a late approver's clock prolong it, nor the clock of an agent that is ahead end it."""

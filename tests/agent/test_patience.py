@@ -11,7 +11,7 @@ from gpuagent.core.model import Authorized, Hedging, RunStatus, Settled, Submitt
 from gpuagent.core.ports import Ports
 from gpuagent.core.work import Collecting, Failed, Fault, JobEnding, JobReport, JobStatus, Owed, Underway
 from gpuagent.errors import ClocksDiffer, VendorBusy, VendorError
-from gpuagent.tick import tick
+from gpuagent.tick import step, tick
 from tests.support.workshop import Seller, Sellers, SoldJob, Workshop, report, works
 
 DAY_S = 86_400.0
@@ -58,6 +58,27 @@ def test_no_vendor_is_given_up_by_a_clock_that_others_contradict(seller: Seller 
     job = world.run.jobs[0]
     assert isinstance(job, Settled)
     assert isinstance(job.work, Failed)
+
+
+@pytest.mark.parametrize(
+    ("seller", "work"),
+    [(Seller(hangs), Underway), (Seller(is_away), Underway), (Seller(works, drips=True), Collecting), (None, Owed)],
+    ids=["overdue", "silent", "not delivered", "no job named"],
+)
+def test_no_vendor_is_given_up_for_a_clock_that_was_behind_as_its_wait_began(seller: Seller | None, work: type) -> None:
+    """Once it is right all clocks agree, and by what it wrote down the wait has lasted for a day."""
+    world = Workshop(a=seller or Seller())
+    if not seller:
+        world.ports = replace(world.ports, vendor_api=Nameless(world))
+    while not (world.run.jobs and isinstance(world.run.jobs[0], Authorized)):
+        step(world.run.run_id, world.ports)
+    for _ in range(5):
+        tick(world.run.run_id, ahead(world, -DAY_S))
+        world.at += 1
+    world.ticks(1)
+    job = world.run.jobs[0]
+    assert isinstance(job, Settled)
+    assert isinstance(job.work, work)
 
 
 @pytest.mark.parametrize("ahead_s", [DAY_S, -DAY_S], ids=["ahead", "behind"])

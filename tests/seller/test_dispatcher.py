@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from x402.schemas import PaymentRequirements
 
+from seller.database import LOOKS
 from seller.dispatcher import LOOK_S, SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
 from seller.home import DRAIN
 from seller.payments.payment import Payment
@@ -17,9 +18,9 @@ from seller.runners import RunnerError
 from seller.shop import Terms
 from seller.work.workshop import SECRETS_LOST
 from tests.support.fake_runner import FakeRunner
-from tests.support.fake_till import FakeTill, payment_header
+from tests.support.fake_till import TX, FakeTill, payment_header
 from tests.support.mock_buyer import header_json, new_key
-from tests.support.seller_desk import ALICE, Desk, open_desk, order
+from tests.support.seller_desk import ALICE, Desk, DeskClock, open_desk, order
 
 ROOM = Terms(queue=9, per_payer=9)
 
@@ -190,6 +191,62 @@ def test_a_full_disk_sells_nothing_until_there_is_room(tmp_path: Path) -> None:
         (tmp_path / "big").unlink()
         desk.step(TIDY_S)
         assert desk.submit(order(), header, new_key()).status_code == 200
+
+
+@pytest.mark.safety("a seller whose account has no gas")
+def test_nothing_is_sold_that_could_not_be_settled(desk: Desk, safety_note: Any) -> None:
+    header = payment_header(desk.submit(order()).json())
+    desk.till.no_gas = "0x51 has 0 wei for gas"
+    desk.step()
+    for answer in (desk.quote(), desk.submit(order()), desk.submit(order(), header, new_key())):
+        assert (answer.status_code, answer.json()["error"]) == (503, "closing"), "no 402: nothing is signed in vain"
+        assert "0x51" not in answer.text
+    assert desk.till.asked == []
+    desk.till.no_gas = ""
+    desk.step(TIDY_S)
+    assert desk.submit(order(), header, new_key()).status_code == 200
+    safety_note("no quote, no 402 and no sale until there is gas: no buyer's money waits for its end")
+
+
+@pytest.mark.safety("a seller's clock that is set back or ahead by hours")
+def test_a_clock_that_is_set_back_holds_nothing_up(tmp_path: Path, safety_note: Any) -> None:
+    till = FakeTill(outcome=Unknown("away"), verdict=Unknown("away"))
+    with open_desk(tmp_path, till=till, terms=ROOM, disk=2_000_000) as desk:
+        desk.step()
+        desk.buy("left settling", payer=ALICE)
+        till.outcome = Paid(TX)
+        desk.bought("sold")
+        purchases = desk.shop.database.purchases
+        till.on_chain = {(purchase.payer, purchase.nonce) for purchase in purchases()}
+        (tmp_path / "big").write_bytes(b"x" * 3_000_000)
+        desk.step(-10 * 3600)
+        assert [purchase.state for purchase in purchases()] == ["settled", "settled"], "decided by the chain"
+        assert [purchase.looks for purchase in purchases()] == [LOOKS - 1, LOOKS - 1], "looked for again"
+        assert desk.shop.closing.reason, "and the disk is looked at"
+    safety_note("set back, it holds up no decision; set ahead, it deletes no files and fails no job before the chain's")
+
+
+def test_a_clock_that_is_set_ahead_gives_up_nothing_that_was_paid_for(tmp_path: Path) -> None:
+    clock, till = DeskClock(), FakeTill()
+    with open_desk(tmp_path, terms=ROOM, keep_s=86_400, clock=clock, till=till) as desk:
+        kept = desk.bought("kept")
+        desk.step()
+        desk.runner.finish(kept, at=clock.at)
+        desk.step()
+        header, key = payment_header(desk.submit(order("s", secrets=["TOKEN"])).json()), new_key()
+        waits = desk.submit(order("s", secrets=["TOKEN"]), header, key, secrets={"TOKEN": "hf_a"}).json()["vendorJobId"]
+        runner = desk.runner
+    with open_desk(tmp_path, terms=ROOM, keep_s=86_400, clock=clock, till=till, runner=runner) as desk:
+        till.chain_at = clock.at + 60
+        desk.step(2 * 86_400)
+        till.chain_at = None
+        desk.step(TIDY_S)
+        assert (job(desk, kept)[0], job(desk, waits)[0]) == ("ended", "waiting")
+        till.chain_at = clock.at
+        desk.step(TIDY_S)
+        till.chain_at = clock.at
+        desk.step(TIDY_S)
+        assert (job(desk, kept)[0], job(desk, waits)[0]) == ("forgotten", "failed")
 
 
 def test_it_drains(tmp_path: Path) -> None:

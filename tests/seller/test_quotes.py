@@ -12,7 +12,7 @@ from eth_account import Account
 from eth_account.messages import encode_defunct
 
 from seller.home import DRAIN
-from seller.shop import Terms
+from seller.shop import DISK_FULL, Terms
 from tests.support.fake_runner import FakeRunner
 from tests.support.fake_till import payment_header
 from tests.support.mock_buyer import new_key
@@ -128,9 +128,9 @@ def test_nothing_is_quoted_where_nothing_is_sold(desk: Desk) -> None:
     (desk.folder / DRAIN).touch()
     assert_refused(desk, "closing")
     (desk.folder / DRAIN).unlink()
-    desk.shop.closing.full[0] = 1
+    desk.shop.closing.shut[0] = DISK_FULL
     assert_refused(desk, "closing")
-    desk.shop.closing.full[0] = 0
+    desk.shop.closing.shut[0] = 0
     assert desk.quote().status_code == 200
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ class FakeTill:
     """The shop's till. objects: why no payment is good. outcome: of a settlement, Paid by default.
 
     on_chain: the payers and nonces that are settled; verdicts: what the chain says of others. asked: settlements that
-    were asked for.
+    were asked for. no_gas: why nothing can be settled. chain_at: the newest block's time, None for none.
     """
 
     objects: str | None = None
@@ -31,6 +32,8 @@ class FakeTill:
     on_chain: set[tuple[str, str]] = field(default_factory=set)
     verdict: Dead | Open | Unknown = field(default_factory=Open)
     asked: list[Authorization] = field(default_factory=list)
+    no_gas: str = ""
+    chain_at: float | None = math.inf
 
     def offer(self, amount: int, pay_to: str) -> PaymentRequirements:
         return PaymentRequirements(
@@ -67,6 +70,12 @@ class FakeTill:
 
     def settle_again(self, payment: Payment, offer: PaymentRequirements) -> Paid | Dead | Unknown:
         return self.settle(payment, offer, first=False)
+
+    def now(self) -> float | None:
+        return self.chain_at
+
+    def gas_problem(self) -> str:
+        return self.no_gas
 
     def look_up(self, payment: Payment, tx: str = "") -> Paid | Dead | Open | Unknown:
         if (payment.authorization.payer, payment.authorization.nonce) in self.on_chain:

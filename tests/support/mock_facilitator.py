@@ -26,6 +26,7 @@ class Fault:
     work: bool = False
     hang_up: bool = False
     location: str = ""
+    encoding: str = ""
 
 
 class Facilitator:
@@ -60,6 +61,8 @@ class Facilitator:
                 self.send_response(fault.status)
                 if fault.location:
                     self.send_header("Location", fault.location)
+                if fault.encoding:
+                    self.send_header("Content-Encoding", fault.encoding)
                 self.end_headers()
                 self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 

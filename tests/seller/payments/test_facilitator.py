@@ -14,7 +14,7 @@ from seller.payments.numbering import STALLED_S
 from tests.support.rpc_proxy import RpcProxy
 
 KEY, TOKEN, CHAIN_ID = "0x" + "1" * 64, "0x" + "a" * 40, 84532
-PRICE = 1_000
+PRICE, BALANCE = 1_000, 10**15
 LEGACY_V = 35 + 2 * CHAIN_ID
 REFUSED = "execution reverted: FiatTokenV2: authorization is used or canceled"
 
@@ -27,13 +27,15 @@ class Mempool:
         self.refuses = False
         self.has = False
         self.count = 5
+        self.price = PRICE
 
     def __call__(self, call: dict[str, Any]) -> dict[str, Any]:
         answer = {"jsonrpc": "2.0", "id": call["id"]}
         if call["method"] == "eth_getTransactionByHash":
             return answer | {"result": {"hash": call["params"][0]} if self.has else None}
         if call["method"] != "eth_sendRawTransaction":
-            return answer | {"result": hex(self.count if call["method"] == "eth_getTransactionCount" else PRICE)}
+            numbers = {"eth_getTransactionCount": self.count, "eth_getBalance": BALANCE}
+            return answer | {"result": hex(numbers.get(call["method"], self.price))}
         if self.refuses:
             return answer | {"error": {"code": -32000, "message": REFUSED}}
         raw = bytes.fromhex(call["params"][0][2:])
@@ -106,3 +108,26 @@ def test_the_number_of_what_was_taken_back_is_free_at_once() -> None:
             signer.write_contract(TOKEN, BALANCE_OF_ABI, "balanceOf", TOKEN)
             signer.renumber()
     assert [int.from_bytes(fields[0]) for fields in mempool.sent] == [5, 5]
+
+
+@pytest.mark.safety("a node that asks a seller for a huge price of gas")
+def test_no_settlement_costs_more_gas_than_the_seller_allows(safety_note: Any) -> None:
+    mempool = Mempool()
+    with closing(RpcProxy(mempool)) as proxy, closing(Node(proxy.url)) as node:
+        signer = Signer(node, CHAIN_ID, KEY, gas_price_max=2 * PRICE)
+
+        def write() -> str:
+            return signer.write_contract(TOKEN, BALANCE_OF_ABI, "balanceOf", TOKEN)
+
+        mempool.price = 2 * PRICE + 1
+        with pytest.raises(NodeError, match="max_gas_price"):
+            write()
+        assert "max_gas_price" in signer.gas_problem()
+        mempool.price = 2 * PRICE
+        write()
+        assert signer.gas_problem() == ""
+        assert [int.from_bytes(fields[1]) for fields in mempool.sent] == [2 * PRICE]
+        unbounded = Signer(node, CHAIN_ID, KEY, gas_price_max=10**18)
+        mempool.price = BALANCE
+        assert f"has {BALANCE} wei" in unbounded.gas_problem(), "before a buyer's money waits for a settlement"
+    safety_note("nothing is sent above `payment.max_gas_price`, and nothing is sold meanwhile")

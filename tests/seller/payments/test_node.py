@@ -1,5 +1,6 @@
 """The lean client of a node: exchanges, answers that are known ahead, nodes with limits, and nodes that are away."""
 
+import gzip
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 
-from seller.payments.node import BACKOFF_S, TRIES, Call, Node, NodeAway, NodeError
+from seller.payments.node import ANSWER_MAX, BACKOFF_S, TRIES, Call, Node, NodeAway, NodeError
 from tests.support.rpc_proxy import RpcProxy
 
 PRICE, COUNT = Call("eth_gasPrice"), Call("eth_getTransactionCount", ("0xab", "pending"))
@@ -103,6 +104,16 @@ def test_a_page_is_no_answer(node: Node, proxy: RpcProxy, page: bytes) -> None:
     proxy.show(200, page, times=2 * TRIES)
     with pytest.raises(NodeAway):
         node.call("eth_gasPrice")
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"], ids=["long", "a bomb"])
+def test_an_answer_fills_no_memory(node: Node, proxy: RpcProxy, encoding: str) -> None:
+    body = b" " * (ANSWER_MAX + 1)
+    proxy.show(200, gzip.compress(body) if encoding else body, Content_Encoding=encoding or "identity")
+    with pytest.raises(NodeAway, match="too long"):
+        node.call("eth_gasPrice")
+    proxy.compress("gzip")
+    assert node.call("eth_gasPrice") == "0x7"
 
 
 def test_it_goes_by_the_environments_proxy(proxy: RpcProxy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from seller.payments.node import NodeError
 from seller.payments.payment import Authorization
 from seller.payments.settlement import (
     CANCELED,
+    TAKEN_BACK_S,
     TRANSFER,
     UNSEEN_MAX_S,
     USED,
@@ -32,9 +33,10 @@ DAY_BLOCKS, OLD = 43_200, 100_000
 class Node:
     """A chain with one block every two seconds. used_in: the block that has the payment.
 
-    lags: the newest state that it tells of is older than that. other_tx: a transfer alike, that used no authorization.
-    beside: the nonces that the payment's transaction used, in order, and what each transferred. unindexed: it has no
-    logs and receipts yet. use: the topic of the log of the authorization's use.
+    lags: the newest state that it tells of is older than that. forgets: its state never shows a use. other_tx: a
+    transfer alike, that used no authorization. beside: the nonces that the payment's transaction used, in order, and
+    what each transferred. unindexed: it has no logs and receipts yet. use: the topic of the log of the authorization's
+    use.
     """
 
     def __init__(
@@ -44,13 +46,14 @@ class Node:
         amount: int = 5,
         *,
         lags: bool = False,
+        forgets: bool = False,
         other_tx: str = "",
         beside: Sequence[tuple[str, int]] = (),
         unindexed: bool = False,
         use: str = USED,
     ) -> None:
         self.head, self.used_in, self.amount = head, used_in, amount
-        self.lags, self.other_tx = lags, other_tx
+        self.lags, self.forgets, self.other_tx = lags, forgets, other_tx
         self.unindexed, self.use = unindexed, use
         self.uses = beside or [(NONCE, amount)]
         self.searched: list[int] = []
@@ -72,7 +75,7 @@ class Node:
         return {"number": hex(number), "timestamp": hex(BORN + PERIOD_S * number), "hash": TX}
 
     def _state(self, _: Any, block: str) -> str:
-        is_used = self.used_in is not None and not (self.lags and block == "latest")
+        is_used = self.used_in is not None and not (self.forgets or (self.lags and block == "latest"))
         return f"0x{int(is_used):064x}"
 
     def _find_logs(self, query: dict[str, Any]) -> list[dict[str, Any]]:
@@ -104,9 +107,9 @@ def authorization(valid_until_block: int) -> Authorization:
     return Authorization(PAYER, PAYEE, 5, NONCE, BORN + PERIOD_S * valid_until_block)
 
 
-def look_up(node: Node, until_block: int, tx: str = "") -> Paid | Open | Dead:
+def look_up(node: Node, until_block: int, tx: str = "", **options: bool) -> Paid | Open | Dead:
     with closing(RpcProxy(node)) as proxy, closing(Client(proxy.url)) as client:
-        return Ledger(client, TOKEN).look_up(authorization(until_block), tx)
+        return Ledger(client, TOKEN).look_up(authorization(until_block), tx, **options)
 
 
 def test_a_payment_is_seen_days_later() -> None:
@@ -126,7 +129,28 @@ def test_one_that_paid_something_else_is_not_searched_for_for_ever() -> None:
 
 def test_it_is_open_until_its_end() -> None:
     assert look_up(Node(head=OLD, used_in=None), OLD + 1) == Open()
-    assert look_up(Node(head=OLD, used_in=None), OLD) == Dead("authorization expired")
+    over = OLD - TAKEN_BACK_S // PERIOD_S
+    assert look_up(Node(head=OLD, used_in=None), over) == Dead("authorization expired")
+
+
+@pytest.mark.safety("a reorganization that pays an authorization after its end was seen unused")
+def test_the_end_of_an_authorization_is_no_verdict_while_its_blocks_may_be_taken_back(safety_note: Any) -> None:
+    """Were it dead at once, the purchase would be forgotten, and its buyer has paid for nothing."""
+    for end in (OLD, OLD + 1 - TAKEN_BACK_S // PERIOD_S):
+        assert look_up(Node(head=OLD, used_in=None), end) == Open()
+        assert look_up(Node(head=OLD, used_in=end - 1), end) == Paid(TX), "in the blocks that came in their place"
+    safety_note(f"undecided until {TAKEN_BACK_S} s past its end; paid, where the chain comes to say so meanwhile")
+
+
+@pytest.mark.safety("a node, or a token, whose state does not show the use of what it has just transferred")
+def test_what_was_transferred_is_settled_once_though_the_state_does_not_show_it(safety_note: Any) -> None:
+    node = Node(head=OLD, used_in=OLD - 1, forgets=True)
+    assert look_up(node, OLD + 100, TX, is_sent_now=True) == Paid(TX), "by the receipt of what was sent just now"
+    with pytest.raises(NodeError, match="receipt"):
+        look_up(node, OLD + 100, TX)  # a sale that is looked for again: it is not sent a second time
+    other = Node(head=OLD, used_in=OLD - 1, amount=4, forgets=True)
+    assert look_up(other, OLD + 100, TX, is_sent_now=True) == Open(), "a receipt of less proves nothing"
+    safety_note("sold by the receipt; no second transfer is sent while the receipt is there")
 
 
 def test_what_the_newest_block_has_paid_is_not_dead_by_the_state_before_it() -> None:
