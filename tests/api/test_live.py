@@ -190,7 +190,7 @@ def test_there_is_a_limit_of_followers(world: World) -> None:
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["sse", "ws"])
 def test_who_does_not_read_is_given_up_and_holds_up_nobody(world: World, upgrade: bool) -> None:
-    with serving(world, slow_s=0.5) as served:
+    with serving(world, slow_s=3) as served:
         run_id = served.start()
         with _mute(served, run_id, upgrade):
             ends_at = time.monotonic() + 60
