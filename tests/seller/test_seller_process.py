@@ -297,7 +297,7 @@ def test_one_life_of_a_seller(tmp_path: Path, practice: PracticeMarket) -> None:
             assert ended(buyer, with_secret)["logs"] == [str(len(SECRET))]
 
             assert_reports(process, [running, sold, with_secret])
-            metrics = httpx.get(f"http://{place}/metrics", trust_env=False).text
+            metrics = httpx.get(f"http://{place}/metrics", trust_env=False, timeout=60).text
             assert "seller_sales 3.0" in metrics.splitlines()
             assert 'seller_jobs{state="failed"} 1.0' in metrics.splitlines()
             assert seller_command(process.config, "drain").returncode == 0
@@ -352,7 +352,7 @@ def settle_under_a_signal(process: SellerProcess, buyer: Buyer, practice: Practi
 
 def accepts_calls(process: SellerProcess) -> bool:
     try:
-        return httpx.get(f"{process.url}/healthz", trust_env=False).status_code == 200
+        return httpx.get(f"{process.url}/healthz", trust_env=False, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 

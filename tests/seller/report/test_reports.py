@@ -85,7 +85,7 @@ def test_metrics_stand_at_an_address_of_their_own(tmp_path: Path) -> None:
         place = f"127.0.0.1:{free_port()}"
         close = serve_metrics(place, desk.shop, tmp_path)
         try:
-            lines = httpx.get(f"http://{place}/metrics", trust_env=False).text.splitlines()
+            lines = httpx.get(f"http://{place}/metrics", trust_env=False, timeout=60).text.splitlines()
             with pytest.raises(BadSetting, match=f"metrics={place}: cannot listen there"):
                 serve_metrics(place, desk.shop, tmp_path)
         finally:
@@ -111,7 +111,7 @@ def test_metrics_at_an_address_of_ipv6(tmp_path: Path) -> None:
     with sold(tmp_path) as desk:
         close = serve_metrics(place, desk.shop, tmp_path)
         try:
-            assert httpx.get(f"http://{place}/metrics", trust_env=False).status_code == 200
+            assert httpx.get(f"http://{place}/metrics", trust_env=False, timeout=60).status_code == 200
         finally:
             close()
 
