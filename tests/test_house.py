@@ -14,6 +14,7 @@ from tests.tools.mutation import Mutant
 
 ROOT = Path(__file__).parents[1]
 LONG_LINES = 60
+ASKING = {"get", "post", "put", "patch", "delete", "request", "stream", "Client", "AsyncClient"}
 """A module with more lines than that is imported by a test, or stands below with the test that covers it from outside:
 over HTTP, by the command line, on a screen, or through the module that others import.
 """
@@ -178,12 +179,17 @@ DIALECT_MAX = {"gpuagent": 5, "mock_vendor": 15, "seller": 5, "tests": 15}
 
 @dataclass(frozen=True)
 class Module:
-    """What the rules ask of a module: its imports, the names that it binds, its classes, and its length in lines."""
+    """What the rules ask of a module.
+
+    Its imports, the names that it binds, its classes, its length in lines, and the lines in which it asks by httpx
+    without saying for how long.
+    """
 
     imports: frozenset[str]
     names: tuple[str, ...]
     classes: tuple[str, ...]
     lines: int
+    hasty: tuple[int, ...]
 
 
 @cache
@@ -191,7 +197,8 @@ def module(path: Path) -> Module:
     text = path.read_text()
     tree = ast.parse(text)
     classes = tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))
-    return Module(frozenset(imports(tree)), tuple(bound_names(tree)), classes, len(text.splitlines()))
+    hasty = tuple(hasty_calls(tree)) if "httpx." in text else ()
+    return Module(frozenset(imports(tree)), tuple(bound_names(tree)), classes, len(text.splitlines()), hasty)
 
 
 def sources(folder: str, pattern: str = "*.py") -> dict[Path, Module]:
@@ -226,6 +233,21 @@ def bound_names(tree: ast.Module) -> Iterator[str]:
                 yield name
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 yield name
+
+
+def hasty_calls(tree: ast.Module) -> Iterator[int]:
+    """The lines of httpx's functions and clients that are called with its own timeout."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="httpx"), attr=name), keywords=keywords):
+                if name in ASKING and "timeout" not in {keyword.arg for keyword in keywords}:
+                    yield node.lineno
+
+
+def test_no_test_leaves_its_patience_to_httpx() -> None:
+    """Its five seconds end on a busy machine."""
+    hasty = {str(path.relative_to(ROOT)): source.hasty for path, source in sources("tests").items() if source.hasty}
+    assert hasty == {}, "say timeout=60"
 
 
 def test_no_test_imports_a_test() -> None:

@@ -299,7 +299,7 @@ def test_a_cron_secret_that_is_short_or_somebodys() -> None:
 
 def test_a_cron_secret_alone_opens_nothing_else(world: World) -> None:
     with serving(world, {"CRON_SECRET": CRON}) as running:
-        assert httpx.get(f"{running.url}/api/runs").status_code == 401
+        assert httpx.get(f"{running.url}/api/runs", timeout=60).status_code == 401
         bearer = {"Authorization": f"Bearer {CRON}"}
-        assert httpx.get(f"{running.url}/api/runs", headers=bearer).status_code == 403
-        assert httpx.get(f"{running.url}/api/agent-tick-due", headers=bearer).status_code == 200
+        assert httpx.get(f"{running.url}/api/runs", headers=bearer, timeout=60).status_code == 403
+        assert httpx.get(f"{running.url}/api/agent-tick-due", headers=bearer, timeout=60).status_code == 200

@@ -325,7 +325,7 @@ def test_no_stack_trace_leaves(served: Served) -> None:
         raise RuntimeError("secret of the house")
 
     served.app.state.connections = type("Broken", (), {"store": property(broken), "desk": property(broken)})()
-    reply = httpx.get(f"{served.url}/api/vendors")
+    reply = httpx.get(f"{served.url}/api/vendors", timeout=60)
     assert reply.status_code == 500
     assert reply.json()["code"] == "bug"
     assert "secret" not in reply.text
@@ -334,9 +334,9 @@ def test_no_stack_trace_leaves(served: Served) -> None:
 
 def test_the_routes_can_be_read_in_a_browser(served: Served) -> None:
     """Every path is on the page, which loads and runs nothing."""
-    reply = httpx.get(f"{served.url}/docs")
+    reply = httpx.get(f"{served.url}/docs", timeout=60)
     assert (reply.status_code, reply.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    for path in httpx.get(f"{served.url}/openapi.json").json()["paths"]:
+    for path in httpx.get(f"{served.url}/openapi.json", timeout=60).json()["paths"]:
         assert f"{path}</code>" in reply.text
     assert "<script" not in reply.text
     assert "default-src 'none'" in reply.headers["content-security-policy"]

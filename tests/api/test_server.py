@@ -58,7 +58,7 @@ def test_connections_are_bounded(world: World) -> None:
             assert '"code": "too_many_connections"' in text
             assert "retry-after: 5" in text.lower()
         idle.pop().close()
-        eventually(lambda: httpx.get(f"{served.url}/healthz").status_code == 200)
+        eventually(lambda: httpx.get(f"{served.url}/healthz", timeout=60).status_code == 200)
 
 
 def test_a_peer_that_vanished_is_noticed() -> None:

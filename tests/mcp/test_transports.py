@@ -58,7 +58,11 @@ def test_a_server_behind_the_tokens_of_rest(world: World) -> None:
     connections = WorldConnections(world)
     connections.environ = {**world.environment, **TOKENS}
     app = mcp_app(Host(connections, "somebody"), ["gpu.example"])
-    with listening() as listener, running(app, listener) as url, httpx.Client(base_url=url, headers=ACCEPT) as http:
+    with (
+        listening() as listener,
+        running(app, listener) as url,
+        httpx.Client(base_url=url, headers=ACCEPT, timeout=60) as http,
+    ):
         for token, status in {"wrong": 401, READ: 403, APPROVE: 403, CRON: 403, OPERATE: 200}.items():
             assert _posted(http, {"Authorization": f"Bearer {token}"}).status_code == status, token
         mine = {"Authorization": f"Bearer {OPERATE}"}
@@ -74,7 +78,11 @@ def test_a_server_behind_the_tokens_of_rest(world: World) -> None:
 
 def test_without_tokens_a_server_answers_its_own_machine_alone(world: World) -> None:
     app = mcp_app(Host(WorldConnections(world)))
-    with listening() as listener, running(app, listener) as url, httpx.Client(base_url=url, headers=ACCEPT) as http:
+    with (
+        listening() as listener,
+        running(app, listener) as url,
+        httpx.Client(base_url=url, headers=ACCEPT, timeout=60) as http,
+    ):
         assert _posted(http, {}).status_code == 200
         assert _posted(http, {"Origin": "https://evil.example"}).json()["code"] == "not_local"
         assert _posted(http, {"X-Forwarded-For": "10.0.0.1"}).json()["code"] == "no_tokens"
@@ -103,7 +111,7 @@ def test_a_command_that_serves_until_it_is_stopped(world: World) -> None:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             assert url.endswith("/mcp")
-            assert httpx.post(url, json=PING, headers=ACCEPT).json()["result"] is not None
+            assert httpx.post(url, json=PING, headers=ACCEPT, timeout=60).json()["result"] is not None
         finally:
             process.terminate()
         assert process.wait(READY_S) == 0

@@ -161,7 +161,7 @@ def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
 
 
 def test_two_chains_do_not_share_a_data_folder(tmp_path: Path) -> None:
-    with anvil(tmp_path), pytest.raises(ChainError, match="is using"), anvil(tmp_path):
+    with anvil(tmp_path), pytest.raises(ChainError, match="is using"), anvil(tmp_path, lock_s=0):
         pass
     with anvil(tmp_path):
         assert (tmp_path / "anvil-state.json").exists()

@@ -121,5 +121,5 @@ def ticked(world: World, run: Run, reached: Callable[[Run], bool]) -> Run:
         newest = world.tick(newest)
         return reached(newest)
 
-    eventually(look, 60, "the run does not get on")
+    eventually(look, otherwise="the run does not get on")
     return newest

@@ -163,7 +163,7 @@ def test_a_store_that_two_databases_share_says_so(kind: str, tmp_path: Path, req
 
 def test_a_link_reads_one_file_without_a_key(bucket: dict[str, str]) -> None:
     store = S3Store(s3_server.BUCKET, "link", bucket)
-    assert httpx.get(store.url(put(store, b"content"), 60)).content == b"content"
+    assert httpx.get(store.url(put(store, b"content"), 60), timeout=60).content == b"content"
 
 
 def test_it_comes_in_over_many_ticks(store: FileStore) -> None:
