@@ -385,7 +385,7 @@ def test_a_python_below_the_temporary_files_is_there(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sandbox_module, "python_folders", lambda: [str(tmp_path)])
     with sealed(tmp_path, None, {}) as arguments:
         argv = sandboxed(["/bin/cat", str(tmp_path / "tool")], arguments)
-        job = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, pass_fds=[arguments])
+        job = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=True, pass_fds=[arguments])
     assert job.stdout == "from below"
 
 
