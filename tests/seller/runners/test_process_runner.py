@@ -56,9 +56,9 @@ def sandbox(tmp_path: Path) -> ProcessRunner:
 
 def supervisors(tmp_path: Path) -> list[psutil.Process]:
     processes = []
-    for process in psutil.process_iter(["cmdline"]):
+    for process in psutil.process_iter(["cmdline", "status"]):
         line = process.info["cmdline"] or []
-        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.status() != "zombie":
+        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.info["status"] != "zombie":
             processes.append(process)
     return processes
 
