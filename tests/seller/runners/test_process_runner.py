@@ -56,9 +56,9 @@ def sandbox(tmp_path: Path) -> ProcessRunner:
 
 def supervisors(tmp_path: Path) -> list[psutil.Process]:
     processes = []
-    for process in psutil.process_iter(["cmdline"]):
+    for process in psutil.process_iter(["cmdline", "status"]):
         line = process.info["cmdline"] or []
-        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.status() != "zombie":
+        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.info["status"] != "zombie":
             processes.append(process)
     return processes
 
@@ -385,7 +385,7 @@ def test_a_python_below_the_temporary_files_is_there(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sandbox_module, "python_folders", lambda: [str(tmp_path)])
     with sealed(tmp_path, None, {}) as arguments:
         argv = sandboxed(["/bin/cat", str(tmp_path / "tool")], arguments)
-        job = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, pass_fds=[arguments])
+        job = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=True, pass_fds=[arguments])
     assert job.stdout == "from below"
 
 
