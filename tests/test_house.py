@@ -53,6 +53,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_live.py": ("gpuagent.api.followers", "gpuagent.api.messages", "gpuagent.api.routes.events"),
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",
+        "gpuagent.api.guarded_route",
         "gpuagent.api.middleware",
         "gpuagent.api.requests",
         "gpuagent.api.responses",

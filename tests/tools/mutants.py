@@ -3896,7 +3896,7 @@ MUTANTS = (
         "gpuagent/agent/plan.py",
         "    if why := capped(survey, count):",
         "    if (why := capped(survey, count)) and not count:",
-        "tests/agent/test_several.py -k can_never_let_complete",
+        "tests/agent/test_several_budgets.py -k can_never_let_complete",
     ),
     Mutant(
         "a run is ended because a vendor that other jobs may prove is still new",
@@ -3917,7 +3917,7 @@ MUTANTS = (
         "gpuagent/agent/plan.py",
         "        waits = _awaits_silent(run, survey, ports) or _awaits_holds(run, survey, rules, ports)",
         "        waits = _awaits_silent(run, survey, ports)",
-        "tests/agent/test_several.py -k only_holds",
+        "tests/agent/test_several_budgets.py -k only_holds",
     ),
     Mutant(
         "a run is ended though a vendor that is silent now would do for a part of it",
@@ -3952,7 +3952,7 @@ MUTANTS = (
         "gpuagent/core/context.py",
         "return max(self.available - self.cheapest, 0) if self.jobs_missing or self.hedged_vendor else self.available",
         "return self.available",
-        "tests/agent/test_several.py -k not_spent_on_asking",
+        "tests/agent/test_several_budgets.py -k not_spent_on_asking",
     ),
     Mutant(
         "jobs are begun though the run's record is soon too large to be read",
@@ -3966,14 +3966,14 @@ MUTANTS = (
         "gpuagent/agent/plan.py",
         "    if (needed := least_cost(survey.offers, count)) > available:",
         "    if (needed := least_cost(survey.offers, count)) > available + needed:",
-        "tests/agent/test_several.py -k count_at_their_price",
+        "tests/agent/test_several_budgets.py -k count_at_their_price",
     ),
     Mutant(
         "several jobs are begun that the total of a tag cannot pay for",
         "gpuagent/agent/plan.py",
         "    if survey.tag_room is None or is_paying or needed <= survey.tag_room:",
         "    if survey.tag_room is None or is_paying or needed:",
-        "tests/agent/test_several.py -k tags_total",
+        "tests/agent/test_several_budgets.py -k tags_total",
     ),
     Mutant(
         "an index that is open or done is bought again",
@@ -4099,14 +4099,14 @@ MUTANTS = (
         "gpuagent/agent/market.py",
         "available=max(context.available - reserve, 0) if reserve else context.available,",
         "available=context.available,",
-        "tests/agent/test_several.py -k dear_try",
+        "tests/agent/test_several_budgets.py -k dear_try",
     ),
     Mutant(
         "jobs are begun though the budget cannot complete all",
         "gpuagent/agent/plan.py",
         "    if run.count == 1 or not amount:",
         "    if True:",
-        "tests/agent/test_several.py -k cannot_complete",
+        "tests/agent/test_several_budgets.py -k cannot_complete",
     ),
     Mutant(
         "a job goes on from a checkpoint of another index",
