@@ -82,6 +82,16 @@ def run(runner: ProcessRunner, command: str | list[str], **options: object) -> t
     return state, runner.logs("job-1", 0)[0]
 
 
+def test_a_folder_that_is_named_from_where_the_seller_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `gpuagent sell` without a configuration's whole path does: supervisors do not work in that folder."""
+    monkeypatch.chdir(tmp_path)
+    runner = ProcessRunner(Path("jobs"), sandbox=False)
+    runner.start(order(["true"]))
+    assert ended(runner).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("command", "exit_code", "lines"),
     [
