@@ -8,6 +8,7 @@ WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 ANVIL_VERSION := 1.7.1
 CHROMIUM := $(VENV)/.chromium
 BWRAP := $(VENV)/.bwrap
+CONTAINERS := $(VENV)/.containers
 SELLER_IMAGE := $(VENV)/.seller-image
 CONTAINER_TOOLS := podman runc busybox-static mmdebstrap systemd
 ANVIL := $(VENV)/node_modules/@foundry-rs/anvil/package.json
@@ -25,7 +26,10 @@ demo: $(VENV)/.run
 lab: $(VENV)/.lab
 	$(BIN)/gpuagent lab
 
-test: check unit notebooks
+# What is set up waits for downloads half of its time, so lint and types are looked at meanwhile.
+test:
+	$(MAKE) --jobs 2 check $(CHROMIUM) $(BWRAP) $(SELLER_IMAGE)
+	$(MAKE) unit notebooks
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -114,22 +118,25 @@ $(VENV)/.venv:
 	@touch $@
 
 # The browser tests drive Debian's chromium.
-$(VENV)/.chromium: | $(VENV)/.venv
+$(CHROMIUM): | $(VENV)/.venv
 	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium; } \
 		|| { echo "the browser tests need chromium on PATH: install it (apt-get install chromium) and try again"; exit 1; }
 	@touch $@
 
-# Sold jobs run in bubblewrap.
-$(BWRAP): | $(VENV)/.venv
+# Sold jobs run in bubblewrap. Of apt-get one runs at a time.
+$(BWRAP): | $(CHROMIUM)
 	@command -v bwrap >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq bubblewrap; } \
 		|| { echo "jobs run in bubblewrap: install it (apt-get install bubblewrap) and try again"; exit 1; }
 	@touch $@
 
-# Sellers are tested in containers, and their unit under systemd: images that a test only brings up to date.
-$(SELLER_IMAGE): pyproject.toml constraints.txt deploy/seller/Containerfile tests/support/systemd.Containerfile $(VENV)/.dev
+$(CONTAINERS): | $(BWRAP)
 	@{ command -v podman && command -v runc && command -v busybox && command -v mmdebstrap && command -v systemd-analyze; } >/dev/null \
 		|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq $(CONTAINER_TOOLS); } \
 		|| { echo "sellers are tested in containers: install $(CONTAINER_TOOLS) (apt-get install) and try again"; exit 1; }
+	@touch $@
+
+# Sellers are tested in containers, and their unit under systemd: images that a test only brings up to date.
+$(SELLER_IMAGE): pyproject.toml constraints.txt deploy/seller/Containerfile tests/support/systemd.Containerfile | $(CONTAINERS)
 	$(BIN)/python -m tests.support.systemd_machine
 	$(BIN)/python -m tests.support.seller_image
 	@touch $@

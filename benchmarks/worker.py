@@ -60,9 +60,9 @@ def spread(environment: Mapping[str, str], processes: int, share: float = 0.0) -
     ]
     try:
         for worker in workers:
-            said = _lines(worker).readline()
-            assert said, "a worker did not open its agent"
-            if "no share" in said:
+            word = _lines(worker).readline()
+            assert word, "a worker did not open its agent"
+            if "no share" in word:
                 raise NoShares
         began = time.perf_counter()
         for worker in workers:
@@ -83,10 +83,10 @@ def compared(environment: Mapping[str, str], rounds: int, share: float = 0.0) ->
     """One process beside two, in turn: medians, and the median ratio of lifecycles a second. Raises NoShares."""
     pairs = [(spread(environment, 1, share), spread(environment, 2, share)) for _ in range(rounds)]
     alone, both = (
-        Spread(one[0].processes, median(s.per_s for s in one), median(s.agent_ms for s in one))
-        for one in zip(*pairs, strict=True)
+        Spread(rounds[0].processes, median(s.per_s for s in rounds), median(s.agent_ms for s in rounds))
+        for rounds in zip(*pairs, strict=True)
     )
-    ratio = median(two.per_s / one.per_s for one, two in pairs)
+    ratio = median(double.per_s / single.per_s for single, double in pairs)
     return {"one": asdict(alone), "two": asdict(both), "ratio": ratio, "at_once": AT_ONCE, "share": share}
 
 
@@ -97,13 +97,13 @@ def show_spread(environment: Mapping[str, str], rounds: int, say: Callable[[str]
     for share in (0.0, SHARE):
         say(f"each with {share:.0%} of a processor:\n" if share else "all on the processors of this machine:\n")
         try:
-            figures.append(shown := compared(environment, rounds, share))
+            figures.append(comparison := compared(environment, rounds, share))
         except NoShares:
             say("not measured: this user may make no control group here\n")
             continue
         for name in ("one", "two"):
-            say(f"{name:>10} {'':6}{shown[name]['per_s']:8.1f}{shown[name]['agent_ms']:9.1f}\n")
-        say(f"{'':10} {'ratio':6}{shown['ratio']:8.2f}\n")
+            say(f"{name:>10} {'':6}{comparison[name]['per_s']:8.1f}{comparison[name]['agent_ms']:9.1f}\n")
+        say(f"{'':10} {'ratio':6}{comparison['ratio']:8.2f}\n")
     return figures
 
 

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,13 @@ from seller.errors import ChainError
 from seller.payments.market import Account, connect
 
 CHAIN_ID = 31337
-START_DEADLINE_S = 15
+PORTS = range(10_000, 20_000)
+"""Below those that systems give to whoever asks for any, and that embedded databases come back at."""
+START_DEADLINE_S = 60
+"""Reached only where something is broken: a machine may be busy with other things for long."""
 STOP_DEADLINE_S = 10
-LOCK_DEADLINE_S = 2  # the last Anvil needs a moment to save its state, another mock never lets go
+LOCK_DEADLINE_S = 10
+"""The last Anvil needs a moment to save its state, on a busy machine some seconds; another mock never lets go."""
 STATES_KEPT = 128
 """Of the newest blocks, as full nodes keep. Anvil would keep all, and write a file a block to the home folder."""
 PR_SET_PDEATHSIG = 1
@@ -47,17 +52,20 @@ class Anvil:
 
 
 @contextmanager
-def anvil(data_dir: Path | None = None, accounts: int = 10) -> Iterator[Anvil]:
-    """Run Anvil until the block ends. With a data_dir its state outlives it. Raises ChainError."""
+def anvil(data_dir: Path | None = None, accounts: int = 10, lock_s: float = LOCK_DEADLINE_S) -> Iterator[Anvil]:
+    """Run Anvil until the block ends. With a data_dir its state outlives it. Raises ChainError.
+
+    lock_s: how many seconds the last Anvil of the data_dir has to end.
+    """
     with ExitStack() as stack:
-        port = _free_port()
+        port = free_port()
         command = [_find_anvil(), "--port", str(port), "--chain-id", str(CHAIN_ID)]
         command += ["--block-time", "1", "--mixed-mining", "--silent", "--accounts", str(accounts)]
         command += ["--prune-history", str(STATES_KEPT)]
         inherited: tuple[int, ...] = ()
         if data_dir is not None:
             command += ["--state", str(data_dir / "anvil-state.json"), "--state-interval", "1"]
-            inherited = (stack.enter_context(_state_lock(data_dir)),)
+            inherited = (stack.enter_context(_state_lock(data_dir, lock_s)),)
         rpc_url = f"http://127.0.0.1:{port}"
         with tempfile.TemporaryDirectory(prefix="anvil-") as scratch:
             keys = Path(scratch) / "keys.json"
@@ -121,18 +129,24 @@ def _find_anvil() -> str:
     raise ChainError(f"no anvil found: npm install --prefix {sys.prefix} @foundry-rs/anvil@1.7.1")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A port of this machine that stays free until it is listened at: the system hands out none of these to others.
+
+    Raises ChainError.
+    """
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ChainError(f"no port from {PORTS.start} to {PORTS.stop - 1} is free")
 
 
 @contextmanager
-def _state_lock(data_dir: Path) -> Iterator[int]:
+def _state_lock(data_dir: Path, lock_s: float) -> Iterator[int]:
     """Wait for the last Anvil of this folder to be gone; it saves its state as it ends."""
     # Anvil inherits the locked descriptor, so the lock lasts as long as Anvil, not as long as we do.
     with (data_dir / "anvil.lock").open("w") as lock:
-        deadline = time.monotonic() + LOCK_DEADLINE_S
+        deadline = time.monotonic() + lock_s
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -17,7 +17,6 @@ from click.testing import Result
 from hypothesis import settings
 from typer.testing import CliRunner
 
-from gpuagent.adapters.vendors.http import HttpVendor
 from gpuagent.cli import app
 from gpuagent.practice import stack
 from gpuagent.wire.recursion import LIFTED
@@ -111,14 +110,6 @@ def make_world(market: Market) -> Iterator[Callable[..., World]]:
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     return make_world()
-
-
-@pytest.fixture
-def hasty_world(make_world: Callable[..., World], market: Market) -> Iterator[World]:
-    """A world whose agent waits two seconds at most for a vendor's answer."""
-    vendor_api = HttpVendor(market.environment.get, quote_s=1, submit_s=2, status_s=2)
-    yield make_world(vendor_api=vendor_api)
-    vendor_api.close()
 
 
 @pytest.fixture(autouse=True)

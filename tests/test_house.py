@@ -14,6 +14,7 @@ from tests.tools.mutation import Mutant
 
 ROOT = Path(__file__).parents[1]
 LONG_LINES = 60
+ASKING = {"get", "post", "put", "patch", "delete", "request", "stream", "Client", "AsyncClient"}
 """A module with more lines than that is imported by a test, or stands below with the test that covers it from outside:
 over HTTP, by the command line, on a screen, or through the module that others import.
 """
@@ -39,6 +40,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "gpuagent.adapters.mongo.whole_runs",
     ),
     "tests/adapters/mongo/test_track_records.py": ("gpuagent.adapters.mongo.track_records",),
+    "tests/adapters/files/test_stores.py": ("gpuagent.adapters.files.s3_client",),
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
@@ -51,6 +53,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/api/test_live.py": ("gpuagent.api.followers", "gpuagent.api.messages", "gpuagent.api.routes.events"),
     "tests/api/test_routes.py": (
         "gpuagent.adapters.mongo.queries",
+        "gpuagent.api.guarded_route",
         "gpuagent.api.middleware",
         "gpuagent.api.requests",
         "gpuagent.api.responses",
@@ -79,6 +82,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/adapters/discovery/test_client.py": ("gpuagent.adapters.discovery.offers",),
     "tests/cli/test_sell.py": ("gpuagent.cli.sell",),
     "tests/cli/test_job.py": ("gpuagent.cli.job",),
+    "tests/core/test_transitions.py": ("gpuagent.core.job_transitions",),
     "tests/cli/test_planners.py": ("gpuagent.cli.planners",),
     "tests/cli/test_run_job.py": ("gpuagent.core.shipment", "gpuagent.render.policy"),
     "tests/cli/test_report.py": ("gpuagent.cli.report",),
@@ -86,7 +90,6 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/mock_vendor/test_mock_faults.py": (
         "mock_vendor.conduct",
         "mock_vendor.control",
-        "mock_vendor.conduct",
         "mock_vendor.faults.job",
         "mock_vendor.faults.odd",
         "mock_vendor.faults.offer",
@@ -127,7 +130,7 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
         "mock_vendor.stubs.__main__",
         *("mock_vendor.stubs.bench", "mock_vendor.stubs.payments", "mock_vendor.stubs.stub"),
         *("mock_vendor.stubs.hypercli", "mock_vendor.stubs.hypercli_orders"),
-        *("mock_vendor.stubs.__main__", "mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
+        *("mock_vendor.stubs.openvps", "mock_vendor.stubs.prism"),
     ),
     "tests/panels/test_forms.py": (
         "gpuagent.panels.budgets_form",
@@ -177,12 +180,17 @@ DIALECT_MAX = {"gpuagent": 5, "mock_vendor": 15, "seller": 5, "tests": 15}
 
 @dataclass(frozen=True)
 class Module:
-    """What the rules ask of a module: its imports, the names that it binds, its classes, and its length in lines."""
+    """What the rules ask of a module.
+
+    Its imports, the names that it binds, its classes, its length in lines, and the lines in which it asks by httpx
+    without saying for how long.
+    """
 
     imports: frozenset[str]
     names: tuple[str, ...]
     classes: tuple[str, ...]
     lines: int
+    hasty: tuple[int, ...]
 
 
 @cache
@@ -190,7 +198,8 @@ def module(path: Path) -> Module:
     text = path.read_text()
     tree = ast.parse(text)
     classes = tuple(node.name for node in tree.body if isinstance(node, ast.ClassDef))
-    return Module(frozenset(imports(tree)), tuple(bound_names(tree)), classes, len(text.splitlines()))
+    hasty = tuple(hasty_calls(tree)) if "httpx." in text else ()
+    return Module(frozenset(imports(tree)), tuple(bound_names(tree)), classes, len(text.splitlines()), hasty)
 
 
 def sources(folder: str, pattern: str = "*.py") -> dict[Path, Module]:
@@ -225,6 +234,21 @@ def bound_names(tree: ast.Module) -> Iterator[str]:
                 yield name
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
                 yield name
+
+
+def hasty_calls(tree: ast.Module) -> Iterator[int]:
+    """The lines of httpx's functions and clients that are called with its own timeout."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="httpx"), attr=name), keywords=keywords):
+                if name in ASKING and "timeout" not in {keyword.arg for keyword in keywords}:
+                    yield node.lineno
+
+
+def test_no_test_leaves_its_patience_to_httpx() -> None:
+    """Its five seconds end on a busy machine."""
+    hasty = {str(path.relative_to(ROOT)): source.hasty for path, source in sources("tests").items() if source.hasty}
+    assert hasty == {}, "say timeout=60"
 
 
 def test_no_test_imports_a_test() -> None:

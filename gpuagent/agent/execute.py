@@ -8,7 +8,7 @@ vendor is given up by a clock that the others contradict.
 
 from gpuagent.agent.credit import note_credit
 from gpuagent.agent.guard import lapsed, wait_start
-from gpuagent.agent.judge import end_of_work, offered_checkpoint
+from gpuagent.agent.judge import VendorNews, end_of_work, offered_checkpoint
 from gpuagent.agent.postpone import postponed
 from gpuagent.agent.vendors import find_vendor, vendor_job
 from gpuagent.core.events import (
@@ -97,18 +97,19 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
     now = ports.clock.now()
     if report and report.credit:
         note_credit(run, job, report.credit, ports.store, now)
-    logs = _new_logs(report, work.logs_seen) if report else ()
-    if report and (ending := end_of_work(run, job, work, report, logs, now, ports)):
+    news = VendorNews(run, job, work, report, _new_logs(report, work.logs_seen), now) if report else None
+    if news and (ending := end_of_work(news, ports)):
         return ending
     if why := lapsed(lambda at: _overdue(job, work, report, answers, at, ports.pace), ports):
         reason = f"disputed: {why} ({reply})" if reply else f"disputed: {why}"
-        return JobFinished(job_id, Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED), logs)
-    if report is None:
+        outcome = Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED)
+        return JobFinished(job_id, outcome, news.logs if news else ())
+    if news is None:
         return _unheard(job_id, work, answers, reply, wait_start(ports))
-    offer, problem = offered_checkpoint(run, job, work, report, now, ports)
-    if problem and report.checkpoint:
-        return CheckpointLost(job_id, report.checkpoint.sha256, problem, now)
-    return _progressed(job_id, work, report, logs, offer)
+    offer, problem = offered_checkpoint(news, ports)
+    if problem and news.report.checkpoint:
+        return CheckpointLost(job_id, news.report.checkpoint.sha256, problem, now)
+    return _progressed(news, offer)
 
 
 def stop(run: Run, job_id: str, ports: Ports) -> Event:
@@ -172,13 +173,12 @@ def _overdue(job: Ordered, work: Underway, report: JobReport | None, answers: bo
     return ""
 
 
-def _progressed(
-    job_id: str, work: Underway, report: JobReport, logs: tuple[str, ...], offer: CheckpointOffer | None
-) -> JobProgressed | None:
-    """The news in the report of a job that is not over; None where there is none."""
+def _progressed(news: VendorNews, offer: CheckpointOffer | None) -> JobProgressed | None:
+    """The event of a job that is not over; None where its report says nothing that is not known."""
+    work, report = news.work, news.report
     reply = report.word or ("" if report.status is JobStatus.RUNNING else report.status.value)
     is_news = (
-        logs
+        news.logs
         or report.metrics
         or offer
         or report.progress > work.progress
@@ -187,7 +187,7 @@ def _progressed(
     )
     if not is_news:
         return None
-    return JobProgressed(job_id, report.progress, logs, reply, report.cursor, report.metrics, offer)
+    return JobProgressed(news.job.job_id, report.progress, news.logs, reply, report.cursor, report.metrics, offer)
 
 
 def _unheard(job_id: str, work: Owed | Underway, answers: bool, reply: str, at: float) -> Event | None:

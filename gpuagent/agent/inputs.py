@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from gpuagent.core.job_parts import Input
 from gpuagent.core.policy import Policy
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.files import FileStore
-from gpuagent.core.workload import Input, Source, Workload
+from gpuagent.core.workload import Source, Workload
 from gpuagent.errors import BadInput, FileAltered, StoreError
 
 

@@ -74,6 +74,6 @@ class TickChain:
         return is_fresh(reading.at, self._clock.now())
 
     def _read(self, address: str, nonces: Sequence[str]) -> _Reading:
-        at, asked = self._clock.now(), tuple(dict.fromkeys((*self._nonces(), *nonces)))
-        self._reading = _Reading(address, at, asked, self._chain.head(address, asked))
+        at, all_nonces = self._clock.now(), tuple(dict.fromkeys((*self._nonces(), *nonces)))
+        self._reading = _Reading(address, at, all_nonces, self._chain.head(address, all_nonces))
         return self._reading

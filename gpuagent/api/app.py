@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gpuagent.alerts.delivery import read_links
-from gpuagent.api import problems
+from gpuagent.api import guarded_route, problems
 from gpuagent.api.connections import Connections
 from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import BodyLimit, HeadRequests, TrailingSlashes
@@ -62,6 +62,7 @@ def create_app(
     for module in (health, docs, runs, timeline, inbox, approval, files, uploads, events, vendors, reports, due):
         app.router.routes.extend(module.routes.routes)  # not include_router(), so that app.routes names each
     problems.install(app)
+    guarded_route.install(app)
     for middleware in (BodyLimit, HeadRequests, TrailingSlashes):  # the last is met first
         app.add_middleware(middleware)
     if app.state.origins:

@@ -1,6 +1,6 @@
 """Authentication and authorization of requests. While no token is configured, only this machine itself is let in."""
 
-from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Security
@@ -12,7 +12,7 @@ from gpuagent.api.middleware import is_head
 from gpuagent.api.origins import JSON, ORIGINS, is_from_own_pages, is_simple
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import CRON, ROLES, TICK_DUE, TOKENS, Caller, Tokens
-from gpuagent.core.rights import APPROVE, OPERATE, READ
+from gpuagent.core.rights import APPROVE, OPERATE, OWN, READ
 from gpuagent.wire.loopback import is_loopback
 
 LOCAL = Caller("local", frozenset().union(*ROLES.values()))
@@ -26,24 +26,35 @@ bearer = HTTPBearer(auto_error=False, description=f"a token of the variable {TOK
 
 def authorized_caller(http: HTTPConnection, *permissions: str) -> Caller:
     """The caller, if it has one of these permissions. Raises ProblemError."""
+    caller = authenticated_caller(http)
+    if not caller.permissions & set(permissions):
+        detail = f"{caller.name} may not do this; it takes {' or '.join(permissions)}"
+        raise ProblemError(403, "forbidden", detail)
+    if READ not in permissions:
+        _check_change(http, caller)
+    return caller
+
+
+def authenticated_caller(http: HTTPConnection) -> Caller:
+    """The caller, whatever it may do. Raises ProblemError."""
     tokens: Tokens = http.app.state.tokens
-    changes = READ not in permissions
-    if changes and is_head(http.scope):
-        detail = "HEAD may change nothing, and this route does: use POST"
-        raise ProblemError(405, "method_not_allowed", detail, {"Allow": "POST"})
     if not tokens.callers:
         _check_local(http, tokens)
-        if changes:
-            _check_not_simple(http)
         return LOCAL
     token = _token(http)
     caller = tokens.caller(token) if token else None
     if caller is None:
         raise ProblemError(401, "unauthorized", "send a known token: Authorization: Bearer TOKEN", CHALLENGE)
-    if not caller.permissions & set(permissions):
-        detail = f"{caller.name} may not do this; it takes {' or '.join(permissions)}"
-        raise ProblemError(403, "forbidden", detail)
     return caller
+
+
+def _check_change(http: HTTPConnection, caller: Caller) -> None:
+    """Refuse a change by HEAD, and without tokens one that a web page could ask for."""
+    if is_head(http.scope):
+        detail = "HEAD may change nothing, and this route does: use POST"
+        raise ProblemError(405, "method_not_allowed", detail, {"Allow": "POST"})
+    if caller is LOCAL:
+        _check_not_simple(http)
 
 
 def _token(http: HTTPConnection) -> str:
@@ -83,17 +94,22 @@ def _check_not_simple(http: HTTPConnection) -> None:
         )
 
 
-def _require(*permissions: str) -> Callable[..., Awaitable[Caller]]:
-    async def caller(
-        request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)] = None
+@dataclass(frozen=True)
+class Required:
+    """A dependency of a route: the caller, who has one of these permissions."""
+
+    permissions: tuple[str, ...]
+
+    async def __call__(
+        self, request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)] = None
     ) -> Caller:
-        return authorized_caller(request, *permissions)
-
-    return caller
+        return authorized_caller(request, *self.permissions)
 
 
-MayRead = Annotated[Caller, Depends(_require(READ))]
-MayOperate = Annotated[Caller, Depends(_require(OPERATE))]
-MayApprove = Annotated[Caller, Depends(_require(APPROVE))]
-MayCancel = Annotated[Caller, Depends(_require(OPERATE, APPROVE))]
-MayTickDue = Annotated[Caller, Depends(_require(TICK_DUE))]
+MayRead = Annotated[Caller, Depends(Required((READ,)))]
+MayOperate = Annotated[Caller, Depends(Required((OPERATE, OWN)))]
+"""With OWN alone, which the route is to hold to the caller's own runs: Caller.check_run()."""
+MayApprove = Annotated[Caller, Depends(Required((APPROVE,)))]
+MayCancel = Annotated[Caller, Depends(Required((OPERATE, OWN, APPROVE)))]
+"""As MayOperate; with APPROVE any run."""
+MayTickDue = Annotated[Caller, Depends(Required((TICK_DUE,)))]

@@ -1,10 +1,9 @@
 """What every request meets before its route: HEAD and slashes at the end of a path, and the limit of a body."""
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gpuagent.api import problems
+from gpuagent.api.problems import ProblemError
 
 BODY_MAX, JOB_MAX, PIECE_MAX = 64 * 1024, 1_000_000, 4_000_000
 """Bytes of a body; of one with a job and small inputs; of a piece of a file."""
@@ -61,27 +60,32 @@ def body_max(scope: Scope) -> int:
     return JOB_MAX if path == "/api/agent-start" else BODY_MAX
 
 
+def check_length(scope: Scope) -> None:
+    """Raises ProblemError for a body that says beforehand that it is too large."""
+    length = dict(scope.get("headers", ())).get(b"content-length", b"0")
+    if length.isdigit() and int(length) > body_max(scope):
+        raise ProblemError(413, "content_too_large", _too_large(scope))
+
+
+def _too_large(scope: Scope) -> str:
+    return f"a body is at most {body_max(scope)} bytes here"
+
+
 class BodyLimit:
-    """Middleware that refuses large bodies with a problem document; the framework's own limit answers in plain text."""
+    """Middleware that ends large bodies while they are read; the framework's own limit answers in plain text."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         size, size_max = 0, body_max(scope)
-        too_large = f"a body is at most {size_max} bytes here"
 
         async def receive_limited() -> Message:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
             if size > size_max:
-                raise HTTPException(413, too_large)
+                raise HTTPException(413, _too_large(scope))
             return message
 
-        length = dict(scope.get("headers", ())).get(b"content-length", b"0")
-        if scope["type"] == "http" and length.isdigit() and int(length) > size_max:
-            problem = problems.ProblemError(413, "content_too_large", too_large)
-            await problems.response(problem, Request(scope))(scope, receive, send)
-        else:
-            await self.app(scope, receive_limited if scope["type"] == "http" else receive, send)
+        await self.app(scope, receive_limited if scope["type"] == "http" else receive, send)

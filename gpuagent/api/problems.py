@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocketClose
 
 from gpuagent import errors
 
@@ -19,6 +21,8 @@ log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = "5"
 PLACE_MAX = 60
+POLICY_VIOLATION = 1008
+"""The code that a WebSocket is closed with, where its server can send no answer instead."""
 
 # The first that fits. Never 402: that status asks a client for money.
 PROBLEMS: tuple[tuple[type[errors.GpuAgentError], int, str], ...] = (
@@ -26,6 +30,7 @@ PROBLEMS: tuple[tuple[type[errors.GpuAgentError], int, str], ...] = (
     (errors.UnknownVendor, 404, "vendor_unknown"),
     (errors.UnknownFile, 404, "file_unknown"),
     (errors.FileDeleted, 410, "file_deleted"),
+    (errors.NotPermitted, 403, "forbidden"),
     (errors.RunNotOurs, 409, "run_not_ours"),
     (errors.BadInput, 422, "bad_input"),
     (errors.WalletUnfunded, 409, "wallet_unfunded"),
@@ -102,7 +107,10 @@ def run_id_of(request: HTTPConnection) -> str:
     return str(getattr(request.state, "run_id", "") or request.path_params.get("runId", ""))
 
 
-def response(problem: ProblemError, request: Request) -> Response:
+def response(problem: ProblemError, request: HTTPConnection) -> ASGIApp:
+    """The answer to a request, or to a WebSocket that is not open yet."""
+    if request.scope["type"] == "websocket" and "websocket.http.response" not in request.scope.get("extensions", {}):
+        return WebSocketClose(POLICY_VIOLATION, problem.code)
     content = document(problem, request.url.path, run_id_of(request))
     return JSONResponse(content, problem.status, problem.headers, media_type=MEDIA_TYPE)
 
@@ -118,39 +126,46 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _answer_problem)
     app.add_exception_handler(errors.GpuAgentError, _answer_error)
     app.add_exception_handler(RequestValidationError, _answer_invalid_request)
-    app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_exception_handler(WebSocketRequestValidationError, _answer_invalid_request)
+    app.add_exception_handler(HTTPException, answer_http_error)
     app.add_exception_handler(Exception, _answer_bug)
 
 
-async def _answer_problem(request: Request, error: Exception) -> Response:
+async def _answer_problem(request: HTTPConnection, error: Exception) -> Any:
     assert isinstance(error, ProblemError)
     return response(error, request)
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
+async def _answer_error(request: HTTPConnection, error: Exception) -> Any:
     assert isinstance(error, errors.GpuAgentError)
     return response(problem_of(error), request)
 
 
-async def _answer_invalid_request(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
+async def _answer_invalid_request(request: HTTPConnection, error: Exception) -> Any:
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
-        return response(ProblemError(400, "json_malformed", "the body is not JSON"), request)
+        return response(_malformed(), request)
     place = ".".join(str(part)[:PLACE_MAX] for part in first["loc"])
     fault = first["msg"].removeprefix("Value error, ")
     detail = f"{place}: {fault}".encode("utf-8", "replace").decode()  # a field's name may be no Unicode
     return response(ProblemError(422, "request_invalid", detail), request)
 
 
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """Answer an error of the framework itself: no such route, other method, body too large."""
+def _malformed() -> ProblemError:
+    return ProblemError(400, "json_malformed", "the body is not JSON")
+
+
+async def answer_http_error(request: HTTPConnection, error: Exception) -> Any:
+    """Answer an error of the framework itself: no such route, other method, body too large, or not to be read."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # of JSON that is too deep, has too long a number, or is no text
+        return response(_malformed(), request)
     code = "content_too_large" if error.status_code == 413 else HTTPStatus(error.status_code).name.lower()
     return response(ProblemError(error.status_code, code, str(error.detail), error.headers), request)
 
 
-async def _answer_bug(request: Request, error: Exception) -> Response:
+async def _answer_bug(request: HTTPConnection, error: Exception) -> Any:
     number = secrets.token_hex(4)
     log.error("bug %s at %s", number, request.url.path, exc_info=error)
     return response(ProblemError(500, "bug", f"this is our fault; the server's log has it under {number}"), request)

@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -70,13 +69,15 @@ def notebooks_folder(folder: Path | None) -> Path:
     checkout, shipped = PACKAGE.parent / "notebooks", PACKAGE / "notebooks"
     if (checkout / "10_run_console.ipynb").exists():
         return checkout
+    from gpuagent.render.drafts import draft
     from gpuagent.wiring.embedded import data_folder
 
     copies = data_folder() / "notebooks"
     copies.mkdir(mode=0o700, parents=True, exist_ok=True)
     for notebook in shipped.glob("*.ipynb"):
         if not (copies / notebook.name).exists():  # what the user has written in it stays
-            shutil.copyfile(notebook, copies / notebook.name)
+            with draft(copies / notebook.name) as file:  # a part of one would stay as well
+                file.write(notebook.read_bytes())
     return copies
 
 

@@ -149,14 +149,18 @@ def planners_generate(
     family: Annotated[str, typer.Option(help="Only of this family, such as sweep.")] = "",
 ) -> None:
     """Generate scenario files of the synthetic families, with truth and bounds."""
-    from gpuagent.planbench.generator.generate import write
+    from gpuagent.planbench.generator.generate import scenario_files
+    from gpuagent.render.drafts import output
 
     with errors_explained():
         try:
-            paths = write(seed, count, out, family)
+            out.mkdir(parents=True, exist_ok=True)
+            for name, content in scenario_files(seed, count, family):
+                with output(out / name) as file:
+                    file.write(content)
         except OSError as error:
             raise BadInput(f"{out} cannot be written: {error.strerror}") from error
-        typer.echo(f"{len(paths)} scenario files in {out}")
+        typer.echo(f"{count} scenario files in {out}")
 
 
 @planners.command("ab")

@@ -19,7 +19,7 @@ NewFile = Annotated[Path, typer.Argument(help="The keystore to write; the file m
 
 wallets = command_group(
     "The wallet that pays. `new` and `import` write its key to a file that a password opens; the password is "
-    "read from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or prompted for.",
+    "read from X402_KEYSTORE_PASSWORD or X402_KEYSTORE_PASSWORD_FILE, or prompted for; it has 12 characters or more.",
 )
 
 
@@ -141,11 +141,18 @@ def _check_new(file: Path) -> None:
 
 
 def _password(settings: "Settings") -> bytes:
+    """The password of a new keystore. Raises BadInput for a weak one, in a frame that does not hold it."""
     from gpuagent import wiring
+    from gpuagent.wiring.keys import password_weakness
 
-    password = wiring.key_source(settings).password
-    if password:
-        return password
+    password = wiring.key_source(settings).password or _typed_password()
+    if weakness := password_weakness(password):
+        del password
+        raise BadInput(weakness)
+    return password
+
+
+def _typed_password() -> bytes:
     try:
         typed: str = typer.prompt("Password of the new keystore", hide_input=True, confirmation_prompt=True, err=True)
     except typer.Abort:

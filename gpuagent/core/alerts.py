@@ -132,16 +132,16 @@ def _approvals(before: Run, after: Run) -> Iterator[Alert]:
     earlier = {job.job_id for job in before.jobs if _waits(job)}
     for job in after.jobs:
         if isinstance(job, Reserved) and _waits(job) and job.job_id not in earlier:
-            quote, asked = job.quote, show_usd(job.quote.amount)
+            quote, amount = job.quote, show_usd(job.quote.amount)
             price = f"{usd(quote.amount).normalize():f}"
             text = (
-                f"Run {after.run_id} asks to pay {asked} to {quote.vendor_id} for "
+                f"Run {after.run_id} asks to pay {amount} to {quote.vendor_id} for "
                 f"{quote.max_hours:g} h of {quote.gpu_type}. "
                 f"`gpuagent run approve {after.run_id} --job {job.job_id} --amount {price}` agrees. "
                 f"Its goal: {_goal(after)}"  # the last, for it could pretend to be any of what it stood before
             )
             subject = f"{after.run_id}:{job.job_id}:{fingerprint(quote)}"
-            title = f"{asked} for {quote.vendor_id} waits for approval"
+            title = f"{amount} for {quote.vendor_id} waits for approval"
             yield _alert(AlertKind.APPROVAL, subject, title, text, after.run_id, purchase_of(after.run_id, job))
 
 

@@ -67,7 +67,7 @@ class Settles(StrEnum):
 TIMEOUT_MAX_S = 600
 """The longest life of an authorization, in seconds, unless the vendor's record allows a longer one."""
 OWN_PROTOCOL = "gpuagent/1"
-"""The protocol of docs/vendors.md, and the default for records that name none."""
+"""The protocol of docs/operating/vendors.md, and the default for records that name none."""
 SECRET_FIELDS = ("header", "access", "envelope")
 """Fields of stored documents that are never shown: `header` holds the signature that moves the money, `access` what the
 vendor gave to reach one job by, `envelope` what it was given to reach the job's files."""

@@ -187,8 +187,8 @@ def _of_work(job: Job, event: Event) -> tuple[Observation, ...]:
         case JobStopped(job_id, reply):
             return (_news(f"{vendor} was told that the job is not needed any more: {reply}", job_id, "stopped"),)
         case JobFinished(job_id, outcome, new_logs):
-            kept = (_file_kept(vendor, job_id, file) for file in event.files)
-            return (*_logs(job, new_logs), *_metrics(job, event.metrics), *kept, _finished(vendor, job_id, outcome))
+            files = (_file_kept(vendor, job_id, file) for file in event.files)
+            return (*_logs(job, new_logs), *_metrics(job, event.metrics), *files, _finished(vendor, job_id, outcome))
     return ()
 
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from gpuagent.core.job_parts import Input
 from gpuagent.core.model import Vendor
 from gpuagent.core.rules import ANY_VENDOR, TRUSTED_VENDORS
 from gpuagent.core.text import canonical, clean, counted
-from gpuagent.core.workload import Input, Workload, from_canonical
+from gpuagent.core.workload import Workload, from_canonical
 
 SHOWN_MAX = 400
 """Characters of a command or of setup."""

@@ -41,6 +41,12 @@ def clean(text: str, limit: int = TEXT_MAX) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def driver_text(text: str, limit: int = 200) -> str:
+    """What an error of MongoDB's driver says, without its pictures of servers, settings and answer."""
+    text = re.sub(r" ?\(configured timeouts: [^)]*\)", "", text)
+    return clean(re.split(r", (?:Timeout: |Topology Description: |full error: )", text)[0], limit)
+
+
 def spreadsheet_text(text: str) -> str:
     """Untrusted text for a cell of a CSV file. A spreadsheet takes no part of it for a formula, in any locale.
 

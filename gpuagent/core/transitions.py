@@ -1,4 +1,5 @@
-"""The state machine, pure: apply() is the run after an event. Which steps are due, says steps.py.
+"""The state machine, pure: apply() is the run after an event. Which steps are due, says steps.py; what an event makes
+of a single job, job_transitions.py.
 
 Reserved ──PaymentAuthorized──> Authorized ──PaymentSettled──> Settled
     └──────────JobDropped──────────> Voided <──PaymentVoided──────┘ (only while Authorized)
@@ -28,52 +29,23 @@ from gpuagent.core.events import (
     Event,
     HedgeDeclined,
     HedgePostponed,
-    InputsDelivered,
-    JobDropped,
     JobFinished,
     JobProgressed,
     PaymentAdopted,
-    PaymentAuthorized,
-    PaymentSettled,
-    PaymentUnresolved,
-    PaymentUnwanted,
-    PaymentVoided,
     PlanAborted,
     PlannerCharged,
     PlanPostponed,
-    PurchaseApproved,
     RunCancelled,
-    StepPostponed,
-    StepTakenUp,
     VendorChosen,
     VendorReadmitted,
 )
 from gpuagent.core.hedging import hedge_problem
 from gpuagent.core.indices import is_open, missing, unbought
-from gpuagent.core.model import (
-    Authorized,
-    Cause,
-    Job,
-    Ordered,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Voided,
-)
+from gpuagent.core.job_transitions import next_state
+from gpuagent.core.model import Cause, Job, Ordered, Reserved, Run, RunStatus, Voided
 from gpuagent.core.run_state import ends_its_vendor, find_job, has_open_job
 from gpuagent.core.verdict import blamed, excused
-from gpuagent.core.work import (
-    Collecting,
-    Completed,
-    Failed,
-    JobEnding,
-    Owed,
-    Underway,
-    Work,
-    failed_by_vendor,
-)
-from gpuagent.core.work_transitions import next_work, reached
+from gpuagent.core.work import Completed, Failed, Underway
 from gpuagent.errors import IllegalTransition
 
 NOTES_MAX = 1_000
@@ -93,7 +65,7 @@ def apply(run: Run, event: Event) -> Run:
     job = find_job(run, event.job_id)
     if isinstance(event, AskingCutShort):
         return replace(run, ask_first=job.job_id)
-    after = _next_state(job, event)
+    after = next_state(job, event)
     if after is None:
         raise IllegalTransition(f"{event} does not fit {job}")
     if isinstance(event, NEWS) and is_noted(job, event):
@@ -216,98 +188,6 @@ def _without_unsigned(run: Run, unneeded: str, index: int | None = None) -> Run:
         for job in run.jobs
     )
     return replace(run, jobs=tuple(jobs))
-
-
-def _next_state(job: Job, event: Event) -> Job | None:
-    match job, event:
-        case Reserved(), JobDropped():
-            return Voided(job.job_id, job.quote, job.reserved_at, event.reason, cause=event.cause)
-        case Reserved(approval=approval), PurchaseApproved() if job.unapproved and approval is not None:
-            if event.at >= approval.expires_at:
-                raise IllegalTransition("the request for approval has expired")
-            return replace(job, approval=replace(approval, by=event.by))
-        case Reserved(delivered=False), InputsDelivered():
-            return replace(job, delivered=True, postponed="")
-        case Reserved(), PaymentAuthorized():
-            if job.unapproved:
-                raise IllegalTransition("the purchase is not approved")
-            if event.authorization.amount != job.quote.amount:
-                raise IllegalTransition("the authorization differs from the quote")
-            return Authorized(job.job_id, job.quote, job.reserved_at, event.authorization, event.header)
-        case Authorized(), PaymentUnresolved():
-            job = replace(job, last_reply=event.reply, vendor_job_id=event.vendor_job_id or job.vendor_job_id)
-            return reached(job, event.access)
-        case Authorized(), PaymentUnwanted():
-            return replace(job, cancellation=event.transaction or event.problem)
-        case Authorized(), PaymentSettled():
-            return _settled(job, event)
-        case Authorized(), PaymentVoided():
-            return _voided(job, event)
-        case Reserved() | Authorized() | Settled(), StepPostponed():
-            return _postponed(job, event.problem)
-        case Reserved(), StepTakenUp() if job.postponed:
-            return replace(job, postponed="", delivery_from=event.at)
-        case Authorized() | Settled(), StepTakenUp() if job.postponed:
-            return replace(job, postponed="")
-    return next_work(job, event) if isinstance(job, Ordered) else None
-
-
-def _postponed(job: Reserved | Ordered, problem: str) -> Job | None:
-    """The job whose step waits for our own file store. Whatever time its vendor was given begins anew."""
-    match job:
-        case Reserved() | Authorized(work=Underway()) | Settled(work=Underway()):
-            return replace(job, postponed=problem)
-        case Settled(work=Owed() as work):
-            return replace(job, postponed=problem, work=replace(work, silent_since=None, asked_at=None))
-        case Authorized(work=Collecting() as work) | Settled(work=Collecting() as work):
-            return replace(job, postponed=problem, work=replace(work, hindered_since=None, problem=""))
-    return None
-
-
-def _settled(job: Authorized, event: PaymentSettled) -> Settled:
-    job = reached(job, event.access)
-    return Settled(
-        job.job_id,
-        job.quote,
-        job.reserved_at,
-        job.authorization,
-        job.header,
-        event.settlement,
-        _paid_work(job, event),
-        job.files,
-        job.checkpoint,
-        job.access,
-        job.postponed,
-    )
-
-
-def _paid_work(job: Authorized, event: PaymentSettled) -> Work:
-    """The work as the payment finds it. A vendor that said failed and took its pay all the same is to be disputed."""
-    match job.work:
-        case None:
-            return Underway(event.vendor_job_id, event.at) if event.vendor_job_id else Owed(event.at)
-        case Failed() as failed if failed_by_vendor(failed):
-            reason = f"{failed.reason}; and it took the payment that it was to have for success alone"
-            return replace(failed, reason=reason, ending=JobEnding.DISPUTED, readmitted_by="")
-    return job.work
-
-
-def _voided(job: Authorized, event: PaymentVoided) -> Voided:
-    # Not the vendor's fault where it was never asked, was asked to cancel, or did the work.
-    is_late = not job.cancellation and (bool(job.last_reply) if job.work is None else is_open(job))
-    work = job.work if isinstance(job.work, Completed | Failed) else None
-    return Voided(
-        job.job_id,
-        job.quote,
-        job.reserved_at,
-        f"{work.reason}; {event.reason}" if isinstance(work, Failed) else event.reason,
-        job.authorization,
-        job.header,
-        Cause.VENDOR if is_late or failed_by_vendor(job.work) else Cause.UNNEEDED,
-        work,
-        job.files,
-        job.checkpoint,
-    )
 
 
 def _readmitted(job: Job, by: str) -> Job:

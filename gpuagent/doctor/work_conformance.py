@@ -34,8 +34,8 @@ def check_work(probe: Probe, gpu_type: str, hours: Decimal, vendor_api: VendorAp
     try:
         quote = vendor_api.quote(probe.vendor, "conformance check", gpu_type, hours, order)
     except GpuAgentError as error:
-        asked = {"jobType": "training", "gpuType": gpu_type, "maxHours": float(hours), "jobMetadata": {}}
-        known = probe.expect(REPEATS, (200,), "POST", "/quote", asked | json.loads(order))
+        plain = {"jobType": "training", "gpuType": gpu_type, "maxHours": float(hours), "jobMetadata": {}}
+        known = probe.expect(REPEATS, (200,), "POST", "/quote", plain | json.loads(order))
         if known.passed:
             return [ConformanceResult(REPEATS, False, str(error))]
         return [ConformanceResult(OFFERS, True, f"takes no workload: {known.detail}")]

@@ -10,14 +10,14 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gpuagent.api import problems
+from gpuagent.api import guarded_route, problems
 from gpuagent.api.app import THREADS
 from gpuagent.api.auth import authorized_caller
 from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import JOB_MAX
 from gpuagent.api.origins import read_origins
 from gpuagent.api.tokens import read_tokens
-from gpuagent.core.rights import OPERATE
+from gpuagent.core.rights import OPERATE, OWN
 from gpuagent.mcp.host import CALLER, Host
 from gpuagent.mcp.server import mcp_server
 
@@ -55,6 +55,7 @@ def mcp_app(host: Host, names: Sequence[str] = ()) -> FastAPI:
     app.state.followers = Followers()  # none: the server dismisses them when it ends
     app.router.routes.append(Route(PATH, endpoint=_Guarded(tools), methods=["POST"]))
     problems.install(app)
+    guarded_route.install(app)
     return app
 
 
@@ -65,7 +66,7 @@ class _Guarded:
         self._tools = tools
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = authorized_caller(HTTPConnection(scope), OPERATE)
+        caller = authorized_caller(HTTPConnection(scope), OPERATE, OWN)
         await self._tools({**scope, CALLER: caller}, receive, send)
 
 

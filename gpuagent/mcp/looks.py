@@ -1,11 +1,12 @@
 """The tools that look, and change nothing: runs, their jobs, decisions, files and logs, spending, and what waits."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from gpuagent.api.routes.reports import spend_period
 from gpuagent.core.model import ObservationType, Reserved
 from gpuagent.core.run_files import matching
 from gpuagent.core.run_list import RunFilter
@@ -30,7 +31,6 @@ from gpuagent.mcp.shown import (
 )
 from gpuagent.settings import read
 
-PERIOD = timedelta(days=30)
 APPROVERS = "a user approves or rejects: `gpuagent run approve`, the console, or REST with a token that may"
 Status = Annotated[Literal["running", "completed", "failed"] | None, Field(description="only runs of this status")]
 Phase = Annotated[
@@ -131,21 +131,16 @@ class Looks:
         offset: Offset = 0,
     ) -> dict[str, Any]:
         """Report what was settled on chain in [since, until), and how much of it was for jobs that failed."""
-        end = until or datetime.now(UTC).date() + timedelta(days=1)
-        try:
-            begin = since or end - PERIOD
-            first, last = (datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() for day in (begin, end))
-        except OverflowError:
-            raise BadInput("since and until are days between the years 1 and 9999") from None
+        begin, end = spend_period(since, until)
         queries = self._host.connections.database.queries
-        groups = queries.spend(by, first, last)
+        groups = queries.spend(by, begin.timestamp(), end.timestamp())
         # A job counts under each of its tags, so the tags' sums are not the whole.
-        whole = groups if by != "tag" else queries.spend("vendor", first, last)
+        whole = groups if by != "tag" else queries.spend("vendor", begin.timestamp(), end.timestamp())
         page, following = _page(groups, limit, offset)
         return {
             "by": by,
-            "since": begin.isoformat(),
-            "until": end.isoformat(),
+            "since": begin.date().isoformat(),
+            "until": end.date().isoformat(),
             **{name: money(sum(group[name] for group in whole)) for name in ("settled", "wasted")},
             "groups": [_group_shown(group) for group in page],
             "groups_in_all": len(groups),

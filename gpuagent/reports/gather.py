@@ -96,20 +96,20 @@ class Gathering:
 
         all_made: the summaries of these partitions, where nothing is kept of any.
         """
-        parts, several, kept = some.parts, len(some.parts) > 1, None
+        parts, several, total = some.parts, len(some.parts) > 1, None
         if several and not all_made:
-            kept = self._valid(rows, [some], {some.name: signatures.of_sum(some)}).get(some.name)
-        if kept and self._place_whole(kept, sums):
+            total = self._valid(rows, [some], {some.name: signatures.of_sum(some)}).get(some.name)
+        if total and self._place_whole(total, sums):
             return
         valid = {} if all_made else self._valid(rows, parts, {part.name: signatures.of(part) for part in parts})
         missing = [part for part in parts if part.name not in valid]
         with closing(self._make(rows, missing, signatures)) as made:
             summaries = all_made or made
             wholes = [valid.get(part.name) or next(summaries) for part in parts]
-        if several and not kept:
-            kept = added(wholes)
-            rows.keep(self._key(some), signatures.of_sum(some), encoded(kept))
-            if self._place_whole(kept, sums):
+        if several and not total:
+            total = added(wholes)
+            rows.keep(self._key(some), signatures.of_sum(some), encoded(total))
+            if self._place_whole(total, sums):
                 return
         for part, whole in zip(parts, wholes, strict=True):
             self._place(rows, part, whole, sums)

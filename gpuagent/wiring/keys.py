@@ -19,6 +19,13 @@ def seal_key(private_key: str | None, password: bytes) -> "SealedKey | None":
     return keystore.seal(keystore.new_key() if private_key is None else private_key, password)
 
 
+def password_weakness(password: bytes) -> str:
+    """Why the password is too weak for a new keystore, in words without it; "" for one that will do."""
+    from gpuagent.adapters.wallets import keystore
+
+    return keystore.weakness(password)
+
+
 def write_keystore(path: "Path", key: "SealedKey") -> None:
     """Write an encrypted key to a new file that only its owner may read. Raises BadInput where there is one."""
     from gpuagent.adapters.wallets import keystore

@@ -159,11 +159,11 @@ class OpenVps(Stub[VpsJob]):
     def _sold(self, job: VpsJob, receipt: dict[str, str]) -> Response:
         with self.lock:
             others = [other.job_id for other in self.jobs.values() if other is not job]
-        shown = others[0] if self.has("foreign_token") and others else job.job_id
+        job_id = others[0] if self.has("foreign_token") and others else job.job_id
         host = "https://elsewhere.example" if self.has("foreign_poll") else ""
         ends = _iso(job.created_at + job.timeout)
-        poll = f"{host}/v1/jobs/{shown}"
-        sold = {"job_id": shown, "status": "running", "poll_url": poll, "timeout": job.timeout, "expires_at": ends}
+        poll = f"{host}/v1/jobs/{job_id}"
+        sold = {"job_id": job_id, "status": "running", "poll_url": poll, "timeout": job.timeout, "expires_at": ends}
         return JSONResponse(sold, 201, receipt)
 
     def _begin(self, job: VpsJob) -> bool:

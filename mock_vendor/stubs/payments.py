@@ -88,11 +88,11 @@ class PaymentDesk:
         """A 402. body: of version 2, None for the same as in its header."""
         ours = self.offer(sale).model_dump(mode="json", by_alias=True, exclude_none=True)
         accepts = [*sale.before, ours, *sale.after]
-        said = {"error": error} if error else {}
+        why = {"error": error} if error else {}
         if version == 1:
-            return JSONResponse({"x402Version": 1, **said, "accepts": [_in_v1(entry, sale) for entry in accepts]}, 402)
+            return JSONResponse({"x402Version": 1, **why, "accepts": [_in_v1(entry, sale) for entry in accepts]}, 402)
         resource = {"url": sale.url, "description": sale.description, "mimeType": "application/json"}
-        required = {"x402Version": 2, **said, "resource": resource, "accepts": accepts}
+        required = {"x402Version": 2, **why, "resource": resource, "accepts": accepts}
         if sale.extensions:
             required["extensions"] = dict(sale.extensions)
         header = base64.b64encode(json.dumps(required).encode()).decode()

@@ -152,12 +152,12 @@ class ContainerIsolation:
         try:
             self._api.start(container)
             code = int(self._api.wait(container, timeout=GONE_S)["StatusCode"])
-            seen = self._api.logs(container).decode(errors="replace")
+            output = self._api.logs(container).decode(errors="replace")
         except failures() as error:
             return f"the engine hands out no GPU: {str(error)[:300]}"
         finally:
             remove(self._api, container)
-        return gpus.problem(code, seen, self._order["gpus"])
+        return gpus.problem(code, output, self._order["gpus"])
 
 
 def _pull(engine: Engine, name: str, outcome: list[str]) -> None:

@@ -21,9 +21,9 @@ def request(kind: str, ids: Sequence[str]) -> dict[str, Any]:
     return {"device_requests": [DeviceRequest(capabilities=[["gpu"]], **which)]}
 
 
-def problem(code: int, seen: str, ids: Sequence[str]) -> str:
+def problem(code: int, output: str, ids: Sequence[str]) -> str:
     """Why a job would not have the GPUs it was sold, by what LOOK has ended with and printed."""
-    devices = seen.split()
+    devices = output.split()
     if devices and (len(devices) >= len(ids) or "/dev/dxg" in devices):
         return ""
     return (

@@ -62,9 +62,9 @@ class CheckpointKeeper:
             return
         scratch.rename(target)
         write_whole(self._folder.newest, name)
-        kept = {name, "scratch", *(pin for pin, _ in self._folder.pinned())}
+        names = {name, "scratch", *(pin for pin, _ in self._folder.pinned())}
         for old in self._folder.checkpoints.iterdir():
-            if old.name not in kept:
+            if old.name not in names:
                 shutil.rmtree(old, ignore_errors=True)
 
     def _is_new(self) -> bool:

@@ -61,7 +61,7 @@ class KeptCheckpoints:
             with ProcessLock(folder.pins_lock).hold():
                 pins = [*(pin for pin in folder.pinned() if pin[0] != name), (name, sha256)][-PINS_MAX:]
                 write_whole(folder.pins, json.dumps(pins))
-        kept = {folder.checkpoints / name for name, _ in folder.pinned()}
+        pinned = {folder.checkpoints / name for name, _ in folder.pinned()}
         for path in [path for path in list(self._manifests) if path.parent == folder.checkpoints]:
-            if path not in kept:
+            if path not in pinned:
                 self._manifests.pop(path, None)

@@ -1,6 +1,5 @@
 """Hedges of late jobs, in memory: bought elsewhere, within budget and rules; the first verified result wins."""
 
-import json
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -9,89 +8,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gpuagent.adapters.planners.llm import prompt
 from gpuagent.agent.hedge import WAITS_MAX
-from gpuagent.agent.order_like import order_like
 from gpuagent.agent.past_jobs import own_past_jobs
 from gpuagent.agent.pay import pay
-from gpuagent.agent.start import Order, prepare
 from gpuagent.core import budget
-from gpuagent.core.context import Context, Thought
 from gpuagent.core.events import PaymentUnwanted
-from gpuagent.core.indices import completed, has_completed, is_open, is_pair, tries_max
-from gpuagent.core.model import (
-    Action,
-    Authorized,
-    Decision,
-    Hedging,
-    ObservationType,
-    Reserved,
-    Run,
-    RunStatus,
-    Settled,
-    Settles,
-    Voided,
-)
+from gpuagent.core.indices import completed, has_completed, is_open, is_pair
+from gpuagent.core.model import Authorized, Reserved, Run, RunStatus, Settled, Settles, Voided
 from gpuagent.core.policy import Halt
 from gpuagent.core.ports.chain import Void
 from gpuagent.core.resume import resumed_from
 from gpuagent.core.steps import is_over
 from gpuagent.core.work import Completed, Failed, Fault, FileKind, JobEnding, JobReport, JobStatus, Underway
-from gpuagent.core.workload import Workload
-from gpuagent.errors import BadInput, GpuAgentError, PolicyRefused, VendorError, VendorTokenMissing
+from gpuagent.errors import GpuAgentError, PolicyRefused, VendorError, VendorTokenMissing
 from gpuagent.tick import step, tick
-from tests.support.factories import candidate, context
+from tests.support.late_jobs import AFTER, ETA, hangs, hedges, reasons, until_late, world_of
+from tests.support.numbered_jobs import index_of, numbered, only
 from tests.support.workshop import ALL, HOUR_PRICE, Script, Seller, SoldJob, Workshop, exits, lost_after, report, works
-
-AFTER, ETA = 300, 60
-"""Seconds after which jobs are hedged here, and in which vendors say that they finish."""
-
-
-def hangs(_: SoldJob) -> JobReport:
-    return report()
-
-
-def numbered(job: SoldJob) -> JobReport:
-    """Done at the second look, with its number as a result."""
-    if job.asked < 2:
-        return report()
-    job.files = {"model.npz": f"model {index_of(job)}".encode()}
-    return report(JobStatus.COMPLETED, exit_code=0, files=job.manifest)
-
-
-def index_of(job: SoldJob) -> int:
-    return int(json.loads(job.order)["workload"]["env"]["GPUAGENT_JOB_INDEX"])
-
-
-def only(index: int, script: Script, others: Script = numbered) -> Script:
-    """Another script for the jobs of one index."""
-    return lambda job: script(job) if index_of(job) == index else others(job)
-
-
-def world_of(*, count: int = 1, at_once: int = 1, jobs: int = 6, after: int = AFTER, **sellers: Seller) -> Workshop:
-    """jobs: what the budget pays for."""
-    world = Workshop({}, **sellers)
-    several = {"count": count, "jobs_open_max": at_once, "jobs_max": tries_max(count)}
-    world.run = replace(world.run, **several, budget=jobs * HOUR_PRICE, hedging=Hedging(after))
-    return world
-
-
-def until_late(world: Workshop) -> Run:
-    """The run at the last second before its job is late."""
-    world.ticks(2)
-    world.at = 1_000.0 + ETA + AFTER - 1
-    tick(world.run.run_id, world.ports)
-    assert not hedges(world.run)
-    world.at += 3
-    return world.run
-
-
-def hedges(run: Run) -> list[Any]:
-    return [job for job in run.jobs if job.quote.hedges]
-
-
-def reasons(world: Workshop) -> list[str]:
-    return [entry.content for entry in world.observations if entry.type is ObservationType.REASONING]
 
 
 def test_a_late_job_is_bought_elsewhere_and_the_first_result_wins() -> None:
@@ -420,72 +353,6 @@ class _Dead:
         return self._chain.outcome(authorization, transaction)
 
 
-class Chooser:
-    """A planner that answers so, and keeps what it was asked. cost: of each answer."""
-
-    def __init__(self, answer: Decision, cost: int = 0) -> None:
-        self.asked: list[Context] = []
-        self._answer, self._cost = answer, cost
-
-    def decide(self, context: Context, objection: str = "") -> Thought:
-        self.asked.append(context)
-        return Thought(replace(self._answer, max_hours=context.hours), self._cost)
-
-
-def chosen_by(world: Workshop, planner: Chooser) -> Run:
-    until_late(world)
-    world.ports = replace(world.ports, planners={**world.ports.planners, "llm": planner})  # type: ignore[dict-item]
-    world.run = replace(world.run, planner="llm")
-    return world.ticks(5)
-
-
-def test_planners_are_told_of_whom_it_is_a_hedge_and_how_late() -> None:
-    world = world_of(a=Seller(hangs), b=Seller(hangs), c=Seller(hangs))
-    planner = Chooser(Decision(Action.START_JOB, "quick", "c"))
-    run = chosen_by(world, planner)
-    (asked,) = planner.asked
-    assert (asked.hedged_vendor, asked.late_s) == ("a", 302.0)
-    late = asked.candidate("a")
-    assert late
-    assert (late.refusals, late.transient) == (("it has the job that is late",), False)
-    assert hedges(run)[0].quote.vendor_id == "c"
-    assert Context.from_json(json.loads(json.dumps(asked.as_json()))) == asked
-    assert (asked.hedge_after_s, asked.hedges_open, asked.hedges_held) == (AFTER, 0, 0)
-    shown = prompt.market(asked)
-    assert (shown["hedgeAfterSeconds"], shown["hedgesOpen"], shown["heldForHedges"]) == (AFTER, 0, "0.000000")
-    assert (shown["lateVendor"], shown["lateSeconds"]) == ("a", 302.0)
-    assert "a hedge" in prompt.write(asked).messages[1]["content"]
-    plain = context(candidate("a", 1))
-    assert not {"hedged_vendor", "late_s", "hedge_after_s", "hedges_open", "hedges_held"} & set(plain.as_json())
-    assert not {"lateVendor", "hedgeAfterSeconds"} & set(prompt.market(plain))
-
-
-def test_a_planner_that_would_take_the_late_vendor_is_refused() -> None:
-    world = world_of(a=Seller(hangs), b=Seller(hangs))
-    planner = Chooser(Decision(Action.START_JOB, "again", "a"))
-    run = chosen_by(world, planner)
-    assert len(planner.asked) == 2
-    assert [job.quote.vendor_id for job in hedges(run)] == ["b"], "the rules decide then"
-
-
-def test_a_planner_that_declines_is_asked_once_and_charged() -> None:
-    world = world_of(a=Seller(hangs), b=Seller(hangs))
-    planner = Chooser(Decision(Action.ABORT, "not worth it"), cost=5)
-    run = chosen_by(world, planner)
-    assert (len(planner.asked), run.planner_cost, hedges(run)) == (1, 5, [])
-    assert reasons(world)[-1].endswith("no hedge is bought: not worth it")
-    assert run.status is RunStatus.RUNNING
-
-
-def test_a_planner_that_waits_is_asked_a_few_times() -> None:
-    world = world_of(a=Seller(hangs), b=Seller(hangs))
-    planner = Chooser(Decision(Action.WAIT, "soon"), cost=5)
-    chosen_by(world, planner)
-    run = world.ticks(400)
-    assert (len(planner.asked), run.planner_cost) == (4, 20)
-    assert (run.waits, run.wait_until, run.hedging.declined) == (0, 0, (run.jobs[0].job_id,))
-
-
 def test_a_reservation_that_the_database_refuses_is_put_off() -> None:
     """Another run took what the policy allowed, between the decision and the save."""
     world = world_of(a=Seller(hangs), b=Seller(hangs))
@@ -586,38 +453,3 @@ def test_two_tickers_buy_one_hedge() -> None:
     assert raced
     assert len(hedges(run)) == 1
     assert len(run.jobs) == 2
-
-
-def orders(**order: Any) -> Order:
-    return Order("train", 5_000_000, **order)
-
-
-def test_an_order_says_after_what_delay_and_a_job_file_too() -> None:
-    world = Workshop(a=Seller(works))
-    workload = Workload.model_validate({"name": "x", "command": "true", "jobs": {"hedge_after": "15m"}})
-    assert prepare(orders(hedge_after=90), world.ports).hedging == Hedging(90)
-    run = prepare(orders(workload=workload), world.ports)
-    assert (run.hedging, run.count) == (Hedging(900), 1)
-    assert order_like(run).hedge_after == 900
-    assert prepare(order_like(run), world.ports).hedging == Hedging(900)
-    assert prepare(orders(hedge_after=0), world.ports).hedging == prepare(orders(), world.ports).hedging == Hedging()
-    assert order_like(prepare(orders(), world.ports)).hedge_after is None
-
-
-@pytest.mark.parametrize(
-    ("order", "why"),
-    [
-        ({"hedge_after": -1}, "1 s to 30 days"),
-        ({"hedge_after": 10**9}, "1 s to 30 days"),
-        ({"hedge_after": 9, "jobs_open_max": 2}, "is bought 2 times from the beginning"),
-    ],
-)
-def test_a_delay_that_cannot_be_is_refused(order: dict[str, Any], why: str) -> None:
-    with pytest.raises(BadInput, match=why):
-        prepare(orders(**order), Workshop(a=Seller(works)).ports)
-
-
-def test_an_order_that_differs_from_the_job_file_is_refused() -> None:
-    workload = Workload.model_validate({"name": "x", "command": "true", "jobs": {"count": 2, "hedge_after": 60}})
-    with pytest.raises(BadInput, match="hedged after 60 s"):
-        prepare(orders(workload=workload, hedge_after=90), Workshop(a=Seller(works)).ports)

@@ -77,7 +77,7 @@ def finished(world: World, run: Run) -> Run:
         world.market.clock.ahead_s += max(0, math.ceil(now.wait_until - world.market.clock.now()))
         return now if is_over(now) else None
 
-    return eventually(look, 30, "the run does not end")
+    return eventually(look, otherwise="the run does not end")
 
 
 def content(world: World, run: Run, path: str) -> bytes:

@@ -215,8 +215,8 @@ def test_no_token_is_logged_and_without_a_secret_there_is_no_page(
     monkeypatch.setattr("gpuagent.api.routes.approval.approval_page.waiting_purchase", None)  # a bug of ours
     with caplog.at_level(logging.DEBUG):
         url, value = f"{linked.url}/approval", token(purchase)  # after a bug the server closes the connection
-        assert httpx.get(url, params={"t": value}).json()["code"] == "bug"
-        assert httpx.post(url, data={"t": value, "answer": "approve"}).json()["code"] == "bug"
+        assert httpx.get(url, params={"t": value}, timeout=60).json()["code"] == "bug"
+        assert httpx.post(url, data={"t": value, "answer": "approve"}, timeout=60).json()["code"] == "bug"
     server_log = "".join(
         record.getMessage() + (str(record.exc_text) or "")
         for record in caplog.records

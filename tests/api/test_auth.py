@@ -21,17 +21,17 @@ from gpuagent.cli import app as command
 from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
 from tests.support.foreign_page import declared
-from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Served, serving
+from tests.support.rest_server import APPROVE, CRON, OPERATE, OWN, READ, TOKENS, Served, serving
 from tests.support.world import World
 
 ID = "66a1f2c9d53a3f9ef1f0c123"
 PUBLIC, READERS, OPERATORS, APPROVERS, CANCELLERS, TICKERS, BY_LINK = range(7)
 ALLOWED = {
-    PUBLIC: {"", "wrong", READ, OPERATE, APPROVE, CRON},
-    READERS: {READ, OPERATE, APPROVE},
-    OPERATORS: {OPERATE},
+    PUBLIC: {"", "wrong", READ, OPERATE, OWN, APPROVE, CRON},
+    READERS: {READ, OPERATE, OWN, APPROVE},
+    OPERATORS: {OPERATE, OWN},
     APPROVERS: {APPROVE},
-    CANCELLERS: {OPERATE, APPROVE},
+    CANCELLERS: {OPERATE, OWN, APPROVE},
     TICKERS: {OPERATE, CRON},
     BY_LINK: set(),  # of a message: tests/api/test_approval.py
 }
@@ -76,7 +76,7 @@ def test_the_table_is_whole(guarded: Served) -> None:
     assert set(declared(guarded.app.routes)) == set(TABLE)
 
 
-@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, APPROVE, CRON])
+@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, OWN, APPROVE, CRON])
 def test_every_route(guarded: Served, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for (method, path), group in TABLE.items():
@@ -86,16 +86,59 @@ def test_every_route(guarded: Served, token: str) -> None:
         elif token in ALLOWED[group]:
             assert status not in (401, 403), (method, path, status)
         else:
-            assert status == (403 if token in (READ, OPERATE, APPROVE, CRON) else 401), (method, path, status)
+            assert status == (403 if token in (READ, OPERATE, OWN, APPROVE, CRON) else 401), (method, path, status)
 
 
 def _status(guarded: Served, method: str, path: str, headers: dict[str, str]) -> int:
     if method == "WS":
-        with pytest.raises(InvalidStatus) as refused:
-            connect(guarded.url.replace("http", "ws") + path, additional_headers=headers)
-        return int(refused.value.response.status_code)  # an unknown run's too
-    body = {"runId": ID, "userId": "u", "goal": "g", "budgetTotal": 1, "amount": 1, "why": "w"}
+        return _refused_socket(guarded, path, headers)  # an unknown run's too
+    body = {"runId": ID, "userId": "olga", "goal": "g", "budgetTotal": 1, "amount": 1, "why": "w"}
     return guarded.http.request(method, path, headers=headers, json=body if method == "POST" else None).status_code
+
+
+JSON = {"Content-Type": "application/json"}
+MALFORMED: tuple[tuple[str, dict[str, str], bytes], ...] = (
+    ("", JSON, b"{"),
+    ("", JSON, b'{"userId": 7, "job": {"name": {"deep": [1, {"deeper": '),
+    ("", JSON, b'{"userId": 7, "job": {"name": [1, {"deeper": null}]}, "inputs": []}'),
+    ("", JSON, b'{"runId": "a", "runId": "b"}'),
+    ("", JSON, b"\xff"),
+    ("", JSON, b"[" * 5_000),
+    ("", {"Content-Type": "text/plain"}, b"hello"),
+    ("", JSON, b"x" * 4_000_001),
+    ("", {**JSON, "Idempotency-Key": "a b"}, b"{}"),
+    ("?limit=many&status=odd&runId=&by=hand&limitS=0&index=-1&size=-1&after=" + "x" * 3_000, {}, b""),
+)
+
+
+@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, OWN, APPROVE, CRON])
+def test_who_asks_is_looked_at_before_what(guarded: Served, token: str) -> None:
+    """Also before ids in the path that are none, and on routes that there are not."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    guests = {READ, OPERATE, OWN, APPROVE, CRON}
+    extra = {
+        ("GET", "/api/nothing"): guests,
+        ("POST", "/api/runs"): guests,
+        ("HEAD", "/api/agent-tick-due"): ALLOWED[TICKERS],
+    }
+    limited = {route: ALLOWED[group] for route, group in TABLE.items() if group not in (PUBLIC, BY_LINK)}
+    for (method, path), allowed in {**limited, **extra}.items():
+        place = path.replace("{runId}", "x" * 65).replace("{entryId}", "x" * 65)
+        for query, more, content in MALFORMED[-1:] if method in ("WS", "GET", "HEAD") else MALFORMED:
+            if method == "WS":
+                status = _refused_socket(guarded, place + query, headers)
+            else:
+                sent = {**headers, **more}
+                status = guarded.http.request(method, place + query, headers=sent, content=content).status_code
+            refusal = 403 if token in guests else 401
+            assert (status == refusal) == (token not in allowed), (method, path, query, content[:50], status)
+            assert token not in allowed or status != 401
+
+
+def _refused_socket(guarded: Served, path: str, headers: dict[str, str]) -> int:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(guarded.url.replace("http", "ws") + path, additional_headers=headers)
+    return int(refused.value.response.status_code)
 
 
 @pytest.mark.parametrize("header", ["Basic abc", "Bearer", "Bearer x y", f"bearer{READ}", "Bearer \xe9\xff"])
@@ -256,7 +299,7 @@ def test_a_cron_secret_that_is_short_or_somebodys() -> None:
 
 def test_a_cron_secret_alone_opens_nothing_else(world: World) -> None:
     with serving(world, {"CRON_SECRET": CRON}) as running:
-        assert httpx.get(f"{running.url}/api/runs").status_code == 401
+        assert httpx.get(f"{running.url}/api/runs", timeout=60).status_code == 401
         bearer = {"Authorization": f"Bearer {CRON}"}
-        assert httpx.get(f"{running.url}/api/runs", headers=bearer).status_code == 403
-        assert httpx.get(f"{running.url}/api/agent-tick-due", headers=bearer).status_code == 200
+        assert httpx.get(f"{running.url}/api/runs", headers=bearer, timeout=60).status_code == 403
+        assert httpx.get(f"{running.url}/api/agent-tick-due", headers=bearer, timeout=60).status_code == 200

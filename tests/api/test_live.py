@@ -24,7 +24,7 @@ Events = list[dict[str, Any]]
 
 def follow(served: Served, run_id: str, last: str = "") -> Iterator[dict[str, Any]]:
     headers = {"Last-Event-ID": last} if last else {}
-    with httpx.stream("GET", f"{served.url}/api/runs/{run_id}/events", headers=headers, timeout=30) as reply:
+    with httpx.stream("GET", f"{served.url}/api/runs/{run_id}/events", headers=headers, timeout=90) as reply:
         assert reply.status_code == 200, reply.read()
         assert reply.headers["content-type"].startswith("text/event-stream")
         yield from sse(reply)
@@ -35,7 +35,7 @@ def talk(served: Served, run_id: str, last: str = "") -> Iterator[dict[str, Any]
     with connect(url, max_queue=None) as ws:  # a full queue would keep the answer to its close from it, for ten seconds
         try:
             while True:
-                message = json.loads(ws.recv(timeout=30))
+                message = json.loads(ws.recv(timeout=90))
                 if message["event"] != "idle":
                     yield message
         except ConnectionClosed:
@@ -65,7 +65,7 @@ class Listener(threading.Thread):
             self.began.set()
 
     def all(self) -> Events:
-        self.join(30)
+        self.join(90)
         assert not self.is_alive()
         return self.events
 
@@ -159,7 +159,7 @@ def test_after_the_end_an_event_source_is_told_to_stay_away(served: Served) -> N
     events = list(follow(served, run_id))
     assert [event["event"] for event in events] == ["snapshot", "end"]
     assert events[-1]["data"] == {"status": "completed", "reason": "gpu_vendor_1 completed the job"}
-    reply = httpx.get(f"{served.url}/api/runs/{run_id}/events", headers={"Last-Event-ID": events[-1]["id"]})
+    reply = httpx.get(f"{served.url}/api/runs/{run_id}/events", headers={"Last-Event-ID": events[-1]["id"]}, timeout=60)
     assert reply.status_code == 204
 
 
@@ -185,12 +185,14 @@ def test_there_is_a_limit_of_followers(world: World) -> None:
         assert served.get(f"/api/runs/{run_id}/events", 503)["code"] == "too_many_followers"
         following.close()
         # Its place is free once its thread has seen that it left.
-        eventually(lambda: httpx.get(f"{served.url}/api/runs/x/events").json()["code"] != "too_many_followers")
+        eventually(
+            lambda: httpx.get(f"{served.url}/api/runs/x/events", timeout=60).json()["code"] != "too_many_followers"
+        )
 
 
 @pytest.mark.parametrize("upgrade", [False, True], ids=["sse", "ws"])
 def test_who_does_not_read_is_given_up_and_holds_up_nobody(world: World, upgrade: bool) -> None:
-    with serving(world, slow_s=0.5) as served:
+    with serving(world, slow_s=3) as served:
         run_id = served.start()
         with _mute(served, run_id, upgrade):
             ends_at = time.monotonic() + 60

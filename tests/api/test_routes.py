@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from gpuagent.core.money import UNIT
@@ -112,6 +113,51 @@ def test_pages_and_filters_runs(served: Served) -> None:
     assert served.get("/api/runs", 422, before="x")["code"] == "bad_input"
 
 
+UNKNOWN = {
+    "/api/runs?staus=failed": ("'staus'", "did you mean status?", "vendor, text"),
+    "/api/runs?Status=failed": ("'Status'", "did you mean status?"),
+    "/api/runs?status=failed&status=running": ("status is given 2 times",),
+    "/api/runs?user=a&userId=b": ("user and userId",),
+    "/api/runs?limit=5&=x": ("no parameter ''",),
+    "/api/runs?%ff%0a=1&" + "x" * 900: ("no parameter",),
+    "/api/reports/spend?form=2026-01-01": ("'form'", "by, since, until"),
+    "/api/reports/spend?since=2026-02-01&until=2026-01-01": ("since, 2026-02-01, is not before until",),
+    "/api/reports/spend?since=2026-02-01&until=2026-02-01": ("is not before until",),
+    "/api/agent-status?runId=a&observation=1": ("did you mean observations?",),
+    "/api/inbox?kind=approval": ("it takes none",),
+    "/api/vendors?limit=1": ("it takes none",),
+    "/api/budgets?month=2026-01": ("it takes none",),
+    f"/api/runs/{'a' * 24}/timeline?since=1": ("kind, limit, after",),
+    f"/api/runs/{'a' * 24}/timeline/{'a' * 24}?full=1": ("it takes none",),
+    f"/api/runs/{'a' * 24}/files?vendorId=a": ("did you mean vendor?",),
+    f"/api/runs/{'a' * 24}/files/model.npz?jobId=a": ("vendor, job, kind, index",),
+    f"/api/runs/{'a' * 24}/events?last=a": ("it takes after",),
+}
+
+
+def test_a_query_parameter_that_is_not_known_is_refused_in_words(served: Served) -> None:
+    for place, words in UNKNOWN.items():
+        detail = served.answered(served.http.get(place), 422)["detail"]
+        assert all(part in detail for part in words), (place, detail)
+
+
+def test_what_changes_something_takes_no_other_parameters_either(served: Served) -> None:
+    run_id, json_type = served.start(), {"Content-Type": "application/json"}
+    for method, path in (
+        ("POST", "/api/agent-start?budgetTotal=1"),
+        ("POST", f"/api/agent-tick?runId={run_id}"),
+        ("POST", "/api/agent-tick-due?limit=1"),
+        ("POST", "/api/agent-tick-due?limitS=1&limitS=2"),
+        ("POST", f"/api/runs/{run_id}/cancel?dryRun=1"),
+        ("PUT", f"/api/files/{'a' * 64}?offset=4"),
+    ):
+        served.answered(served.http.request(method, path, content=b"{}", headers=json_type), 422)
+    assert served.get("/api/runs", userId="u1")["runs"][0]["phase"] == "PLANNING"
+    assert served.http.get("/healthz?probe=7").status_code == 200
+    with pytest.raises(InvalidStatus, match="422"):
+        connect(f"{served.url.replace('http', 'ws')}/api/runs/{run_id}/ws?last=a")
+
+
 def test_spending_is_what_was_settled(served: Served) -> None:
     served.world.market.outcomes("gpu_vendor_1", "0")
     run_id = served.start(tags=["blue", "red"])
@@ -193,7 +239,11 @@ def test_problems_of_the_protocol_itself(served: Served) -> None:
         (b"x" * 1_000_001, {"Content-Type": "application/json"}, 413),
     ):
         served.answered(served.http.post("/api/agent-start", content=content, headers=headers), status)
-    served.answered(served.http.post("/api/agent-tick", content=b"x" * 70_000), 413)
+    unreadable = (b"[" * 5_000, b'{"budgetTotal": ' + b"1" * 5_000 + b"}", b"\xff\xfe")
+    for content, code in (*((body, "json_malformed") for body in unreadable), (b"x" * 70_000, "content_too_large")):
+        headers = {"Content-Type": "application/json"}
+        reply = served.http.post("/api/agent-tick", content=content, headers=headers)
+        assert served.answered(reply, reply.status_code)["code"] == code
 
 
 def test_head_is_get_without_a_body(served: Served) -> None:
@@ -275,7 +325,7 @@ def test_no_stack_trace_leaves(served: Served) -> None:
         raise RuntimeError("secret of the house")
 
     served.app.state.connections = type("Broken", (), {"store": property(broken), "desk": property(broken)})()
-    reply = httpx.get(f"{served.url}/api/vendors")
+    reply = httpx.get(f"{served.url}/api/vendors", timeout=60)
     assert reply.status_code == 500
     assert reply.json()["code"] == "bug"
     assert "secret" not in reply.text
@@ -284,9 +334,9 @@ def test_no_stack_trace_leaves(served: Served) -> None:
 
 def test_the_routes_can_be_read_in_a_browser(served: Served) -> None:
     """Every path is on the page, which loads and runs nothing."""
-    reply = httpx.get(f"{served.url}/docs")
+    reply = httpx.get(f"{served.url}/docs", timeout=60)
     assert (reply.status_code, reply.headers["content-type"]) == (200, "text/html; charset=utf-8")
-    for path in httpx.get(f"{served.url}/openapi.json").json()["paths"]:
+    for path in httpx.get(f"{served.url}/openapi.json", timeout=60).json()["paths"]:
         assert f"{path}</code>" in reply.text
     assert "<script" not in reply.text
     assert "default-src 'none'" in reply.headers["content-security-policy"]

@@ -61,7 +61,7 @@ def test_no_page_of_another_origin_changes_or_reads_anything(
             arrivals.clear()
         assert _everything(world) == before
         safety_note(f"{requests} requests of {len(everything)} paths arrived, none read or changed anything")
-        httpx.post(f"{url}/api/agent-tick-due", json={}).raise_for_status()  # a program on this machine
+        httpx.post(f"{url}/api/agent-tick-due", json={}, timeout=60).raise_for_status()  # a program on this machine
         assert _everything(world) != before
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.support import delivered_run
-from tests.support.browser_notebook import SLOW_MS, Notebook, Pictures
+from tests.support.browser_notebook import Notebook, Pictures
 from tests.support.screen_access import check_screen
 
 Opened = Callable[[str], Notebook]
@@ -37,7 +37,7 @@ def test_quickstart_runs_all_cells_and_its_run_moves_in_the_console(opened: Open
     for text in ("gpu_vendor_1 failed the job", "gpu_vendor_2 completed the job", "the books balance"):
         expect(page).to_contain_text(text)
     pictures.take(quickstart.page, "quickstart")
-    expect(console.page.get_by_role("grid", name="Runs")).to_contain_text("SUCCESS", timeout=SLOW_MS)
+    expect(console.page.get_by_role("grid", name="Runs")).to_contain_text("SUCCESS")
 
 
 def test_a_run_by_hand_at_the_console(opened: Opened, pictures: Pictures, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,16 @@ def test_generate_and_read_again(tmp_path: Path) -> None:
     assert (refused.exit_code, "cannot be written" in refused.stderr) == (2, True)
 
 
+def test_generated_files_take_their_places_whole(tmp_path: Path) -> None:
+    invoke("generate", "--out", str(tmp_path), "--count", "1")
+    (place,) = tmp_path.iterdir()
+    last = tmp_path / "last"
+    last.hardlink_to(place)
+    place.write_text("of last month")
+    invoke("generate", "--out", str(tmp_path), "--count", "1")
+    assert (last.read_text(), json.loads(place.read_bytes())["schema"]) == ("of last month", "planbench/1")
+
+
 def test_ab_reads_the_runs_arms(world: World, gpuagent: Callable[..., Result]) -> None:
     order = Order("Fine-tune tiny-llm", 5_000_000, planners=(("stub", 3),), tags=("trial",))
     world.finish(start(order, world.ports))

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from gpuagent.core.job_parts import MetricTest
 from gpuagent.core.job_secrets import is_own_variable
 from gpuagent.core.units import parse_duration, parse_size
-from gpuagent.core.workload import MetricTest, Workload, from_canonical
+from gpuagent.core.workload import Workload, from_canonical
 
 HASH = "a" * 64
 

@@ -1,7 +1,6 @@
 """`gpuagent doctor` on real servers: a sound set-up passes, each thing that can be wrong is found and named, alone."""
 
 import json
-import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -19,6 +18,7 @@ from gpuagent.doctor import examine as doctor
 from gpuagent.doctor.checks import CHAIN_AHEAD_MAX_S, CHAIN_BEHIND_MAX_S, Check, Status
 from gpuagent.practice import stack
 from gpuagent.wiring.vendors import record_vendors
+from mock_vendor.chain import free_port
 from tests.support.cdp_server import CdpServer
 from tests.support.clock import TurnableClock
 from tests.support.market import Market
@@ -228,10 +228,7 @@ def another_separator(params: list[Any], result: Any) -> Any:
 @contextmanager
 def standalone(folder: Path) -> Iterator[str]:
     """A mongod without --replSet."""
-    log = folder / "log"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    log, port = folder / "log", free_port()
     command = [str(find_binary()), "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(folder)]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as child:
         try:

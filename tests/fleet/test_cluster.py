@@ -15,7 +15,7 @@ from gpuagent.fleet.cluster import dask_crew
 from gpuagent.fleet.crews import thread_crew
 from gpuagent.fleet.dispatcher import Dispatcher
 from gpuagent.fleet.worker import Leasing
-from tests.support.dask_machine import DaskMachine
+from tests.support.dask_machine import READY_S, DaskMachine
 from tests.support.fleet import check_each_is_paid_once, start_all
 from tests.support.world import World
 
@@ -29,9 +29,9 @@ def cluster(quick: World, tmp_path: Path) -> Iterator[DaskMachine]:
 def test_the_runs_of_a_killed_worker_and_of_a_killed_scheduler_are_finished_by_others(
     quick: World, cluster: DaskMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cluster_module, "CONNECT_S", READY_S)
     run_ids, leases = start_all(quick, 4), quick.database.queries.leases
     with dask_crew(cluster.address, 2, Leasing(2, 0.1)) as crew:
-        monkeypatch.setattr(cluster_module, "CONNECT_S", 2)
         fleet = Dispatcher(leases, crew, lambda _turns, _under_way: cluster.workers[0].kill())
         tally = fleet.run(until_done=True)
         check_each_is_paid_once(quick, run_ids, tally)
@@ -40,6 +40,7 @@ def test_the_runs_of_a_killed_worker_and_of_a_killed_scheduler_are_finished_by_o
 
         run_ids += start_all(quick, 4)
         fleet = Dispatcher(leases, crew, lambda _turns, _under_way: cluster.scheduler.kill())
+        monkeypatch.setattr(cluster_module, "CONNECT_S", 2)
         with pytest.raises(ConfigError, match="no Dask scheduler answers"):
             fleet.run(until_done=True)
     with thread_crew(quick.agent, 4, Leasing(2, 0.1)) as crew:

@@ -19,8 +19,8 @@ from tests.support.world import World
 def test_two_fleets_share_the_runs(quick: World) -> None:
     run_ids, leases = start_all(quick, 6), quick.database.queries.leases
     with (
-        thread_crew(quick.agent, 4, Leasing(2, 0.1)) as one,
-        thread_crew(quick.agent, 4, Leasing(2, 0.1)) as other,
+        thread_crew(quick.agent, 4, Leasing(rest_s=0.1)) as one,
+        thread_crew(quick.agent, 4, Leasing(rest_s=0.1)) as other,
         ThreadPoolExecutor(2) as pool,
     ):
         tallies = list(pool.map(lambda crew: Dispatcher(leases, crew).run(until_done=True), (one, other)))

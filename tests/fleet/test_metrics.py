@@ -13,7 +13,7 @@ def test_ticks_are_counted_by_outcome_and_served() -> None:
     metrics.hear([Ticked("a", "SUCCESS", True, 0.2), Ticked("b", "MONITORING", False, 0.1, "VendorError: away")], 3)
     end, port = metrics.serve("127.0.0.1:0")
     try:
-        text = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
     finally:
         end()
     values = dict(re.findall(r"^(gpuagent_fleet_\S+) ([0-9.]+)$", text, re.MULTILINE))

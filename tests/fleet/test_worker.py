@@ -23,7 +23,7 @@ def test_a_batch_gives_back_its_runs_while_a_slow_one_goes_on(world: World, monk
         return reading.standing.run
 
     monkeypatch.setattr(worker_module, "tick", tick)
-    with closing(Worker(world.ports, world.database, 1, Leasing(60, batch_s=0.2))) as worker:
+    with closing(Worker(world.ports, world.database, 1, Leasing(60, batch_s=2.0))) as worker:
         turns = worker.tick_all([quick.run_id, slow.run_id, later.run_id])
         assert began.is_set()
         assert [turn.run.run_id for turn in turns] == [quick.run_id]

@@ -321,7 +321,7 @@ class TestAll:
         assert prism.http.post("/run", json={"command": "true"}, headers=payment).status_code == 402
 
     def test_switches_are_for_who_has_the_secret(self, stubs: StubMarket) -> None:
-        with httpx.Client(base_url=stubs.url, trust_env=False, verify=False) as http:
+        with httpx.Client(base_url=stubs.url, trust_env=False, verify=False, timeout=60) as http:
             switches = {"stub": "prism", "modes": ["no_gpu"]}
             assert http.put("/stubs/modes", json=switches).status_code == 401
             http.headers["Authorization"] = f"Bearer {stubs.secret}"
@@ -345,16 +345,16 @@ def test_they_run_as_a_program_on_a_chain_that_is_there_and_end_with_its_input(r
         line = json.loads(program.stdout.readline())
         assert [vendor_from(entry).protocol for entry in line["vendors"]] == ["hypercli", "prism", "openvps"]
         prism = next(entry for entry in line["vendors"] if entry["vendorId"] == "prism")
-        asked = httpx.post(f"{prism['endpoint']}/run", json={"command": "true"}, trust_env=False)
+        asked = httpx.post(f"{prism['endpoint']}/run", json={"command": "true"}, trust_env=False, timeout=60)
         assert our_offer(asked).pay_to == prism["payTo"]
-        modes = httpx.get(f"{line['url']}/stubs", headers=bearer("s"), trust_env=False).json()
+        modes = httpx.get(f"{line['url']}/stubs", headers=bearer("s"), trust_env=False, timeout=60).json()
         assert "lease_fails" in modes["prism"]["modes"]
         place = read({**os.environ, **line["bucket"]}).file_store
         assert isinstance(place, Bucket)
         with closing(S3Store(place.name, place.prefix, line["bucket"])) as bucket:
             bucket.leave("folder", "name", b"a file")
             url = bucket.place_url("folder", "name", 60)
-            assert httpx.get(url, trust_env=False).content == b"a file"
+            assert httpx.get(url, trust_env=False, timeout=60).content == b"a file"
         program.stdin.close()
         assert program.wait(60) == 0
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import gpuagent
 from gpuagent.core.work import FileEntry
 from gpuagent.errors import BadInput
 from gpuagent.render.drafts import draft, output
@@ -110,3 +112,19 @@ def test_no_file_of_a_vendor_has_the_name_of_a_draft(tmp_path: Path, safety_note
     save_below(tmp_path, {name: files[name] for name in names[1:]}, store)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: name for name in names[1:]}
     safety_note("one name is refused, and the three others are three files")
+
+
+IN_PLACE = re.compile(r"""write_(?:text|bytes)\(|copyfile\(|open\(.*"[wx]b?"[,)]""")
+PLACES = {
+    "render/drafts.py": "the draft itself, and a pipe or a device",
+    "adapters/wallets/keystore.py": "a file that may not be there before",
+    "adapters/files/folder.py": "a draft, and the mark whose name says all",
+    "adapters/mongo/embedded_secrets.py": "a draft",
+    "adapters/mongo/embedded_supervisor.py": "a draft",
+}
+
+
+def test_nothing_else_of_the_package_is_written_in_place() -> None:
+    package = Path(gpuagent.__file__).parent
+    written = {place for place in package.rglob("*.py") if IN_PLACE.search(place.read_text())}
+    assert {str(place.relative_to(package)) for place in written} == set(PLACES)

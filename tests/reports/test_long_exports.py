@@ -22,18 +22,29 @@ from gpuagent.wiring.embedded import start_mongod
 from tests.support import big_history, report_history
 from tests.support.eventually import eventually
 
+DAY_S = 86_400
 LATER = "the rest of the report is as of a later moment: MongoDB keeps one for some minutes only"
 
 
 class ForgetfulServer:
-    """A MongoDB server that keeps no moment for longer than until the next one."""
+    """A MongoDB server that gives up the moments of snapshots when it is told to, and at no other time."""
 
     def __init__(self, superuser: MongoClient[Any]) -> None:
         self._superuser = superuser
-        superuser.admin.command({"setParameter": 1, "minSnapshotHistoryWindowInSeconds": 0})
+        self._keep_for(DAY_S)
+
+    def _keep_for(self, window_s: int) -> None:
+        self._superuser.admin.command({"setParameter": 1, "minSnapshotHistoryWindowInSeconds": window_s})
 
     def forget(self) -> None:
         """Gives up every snapshot that is open."""
+        self._keep_for(0)
+        try:
+            self._wait_until_gone()
+        finally:
+            self._keep_for(DAY_S)
+
+    def _wait_until_gone(self) -> None:
         notes = self._superuser.notes.notes
         with self._superuser.start_session(snapshot=True) as session:
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.attacks import (
+    FIRST,
+    HASTE,
     Attack,
     Observed,
     attacks,
@@ -16,6 +18,7 @@ from tests.support.attacks import (
     refuses_offer,
     refuses_quote,
 )
+from tests.support.hasty_vendors import in_haste
 from tests.support.world import World
 
 MEMORY_MAX = 16_000_000
@@ -35,12 +38,12 @@ def little_memory() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("fault", ["oversized_header", "huge_header"])
-def test_15_oversized_header(hasty_world: World, observed: Observed, little_memory: None, fault: str) -> None:
+def test_15_oversized_header(world: World, observed: Observed, little_memory: None, fault: str) -> None:
     """The 402 is right but for 60 kB, or a megabyte, of padding in its header.
 
     Reads 16 kB of header at most; buys elsewhere.
     """
-    buys_elsewhere(hasty_world, refuses_offer(hasty_world, fault), observed)
+    buys_elsewhere(world, refuses_offer(world, fault), observed)
 
 
 @attacks(
@@ -49,14 +52,12 @@ def test_15_oversized_header(hasty_world: World, observed: Observed, little_memo
     (refuses_offer, "huge_offer"),
     (pays_once, "huge_after_settle"),
 )
-def test_16_oversized_body(
-    hasty_world: World, observed: Observed, little_memory: None, attack: Attack, fault: str
-) -> None:
+def test_16_oversized_body(world: World, observed: Observed, little_memory: None, attack: Attack, fault: str) -> None:
     """A quote, a 402 or a paid answer has a body of 200 MB, or is a gzip bomb.
 
     Stops reading at 64 kB, packed or unpacked, and stays small itself; a payment that is out is asked of the chain.
     """
-    goes_on(hasty_world, attack, attack(hasty_world, fault), observed)
+    goes_on(world, attack, attack(world, fault), observed)
 
 
 @attacks(
@@ -65,15 +66,16 @@ def test_16_oversized_body(
     (refuses_offer, "drip_offer"),
     (pays_once, "drip_after_settle"),
 )
-def test_17_slow_drip(hasty_world: World, observed: Observed, attack: Attack, fault: str) -> None:
+def test_17_slow_drip(world: World, observed: Observed, attack: Attack, fault: str) -> None:
     """A quote, a 402 or a paid answer comes byte by byte for minutes, or comes a minute late.
 
     Has one deadline for the whole exchange; a payment that is out is asked of the chain.
     """
-    began = time.monotonic()
-    run = attack(hasty_world, fault)
-    assert time.monotonic() - began < PATIENCE_S
-    goes_on(hasty_world, attack, run, observed)
+    with in_haste(world, FIRST, *HASTE[attack]) as hasty_world:
+        began = time.monotonic()
+        run = attack(hasty_world, fault)
+        assert time.monotonic() - began < PATIENCE_S
+        goes_on(hasty_world, attack, run, observed)
 
 
 @attacks(

@@ -26,7 +26,7 @@ from tests.support.stack import STACK_SETTINGS
 from tests.support.world import World, build_world
 
 CONFIRMATIONS = 50
-PATIENCE_S, RECOVERY_S = 2, 120
+PATIENCE_S, RECOVERY_S = 5, 120
 
 
 @pytest.fixture

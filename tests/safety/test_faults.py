@@ -105,22 +105,26 @@ def test_F10_chain_down_lagging_or_lying(world: World, observed: Observed, node:
 
 
 def outlives_an_outage(world: World, mode: str) -> Run:
-    with TcpProxy(world.environment["CHAIN_RPC_URL"]) as proxy, closing(reader(world, proxy.url)) as chain:
-        cut_off = seeing(world, chain)
-        run = step(world.start().run_id, cut_off.ports)
+    with (
+        TcpProxy(world.environment["CHAIN_RPC_URL"]) as proxy,
+        closing(reader(world, proxy.url)) as chain,
+        closing(reader(world, proxy.url, deadline_s=1)) as hasty,
+    ):
+        behind, cut_off = seeing(world, chain), seeing(world, hasty)
+        run = step(world.start().run_id, behind.ports)
         proxy.mode = mode
         cannot_tell(cut_off, run)
         assert_unpaid(world, run, amount_held=run.jobs[0].quote.amount)
         proxy.mode = "up"
         world.market.fault(FIRST, "never_settle")
-        run = cut_off.tick(run)
+        run = behind.tick(run)
         proxy.mode = mode
         world.market.pass_time(LIFE_S)
         cannot_tell(cut_off, run)
         assert held_amount(world, run) == run.jobs[0].quote.amount
         assert_signed(world, run, 1)
         proxy.mode = "up"
-        run = cut_off.tick(run)
+        run = behind.tick(run)
         assert isinstance(run.jobs[0], Voided)
     return run
 
@@ -276,8 +280,8 @@ def test_F16_insufficient_balance(make_world: Callable[..., World], observed: Ob
     assert all(world.books(run).balanced for run in runs)
 
 
-def reader(world: World, url: str) -> EvmChain:
-    return EvmChain(url, world.ports.wallet.token, deadline_s=1)
+def reader(world: World, url: str, deadline_s: float = 60) -> EvmChain:
+    return EvmChain(url, world.ports.wallet.token, deadline_s=deadline_s)
 
 
 def seeing(world: World, chain: Chain) -> World:

@@ -9,6 +9,7 @@ from gpuagent.core.model import Run, RunStatus, Settled
 from gpuagent.core.work import Failed, Owed, Underway
 from tests.support.attacks import (
     FIRST,
+    HASTE,
     SECOND,
     Observed,
     assert_signed,
@@ -20,6 +21,7 @@ from tests.support.attacks import (
     pays_once,
     relay,
 )
+from tests.support.hasty_vendors import in_haste
 from tests.support.world import World
 
 TICKS = 20
@@ -96,16 +98,17 @@ def test_23_settled_then_500(world: World, observed: Observed, heals: bool) -> N
 
 
 @pytest.mark.parametrize("fault", ["hang_after_settle", "drop_after_settle", "hang_unsettled"])
-def test_24_no_answer(hasty_world: World, observed: Observed, fault: str) -> None:
+def test_24_no_answer(world: World, observed: Observed, fault: str) -> None:
     """No answer comes, or the connection is closed: after the money moved, or without its moving.
 
     Treats it as unknown and asks the chain; keeps the amount held or spent, and sends the same bytes again.
     """
-    if fault == "hang_unsettled":
-        hasty_world.market.fault(FIRST, fault)
-        gets_its_work(hasty_world, pays_into_silence(hasty_world, "never_settle"), observed)
-    else:
-        gets_its_work(hasty_world, pays_once(hasty_world, fault), observed)
+    with in_haste(world, FIRST, *HASTE[pays_once]) as hasty_world:
+        if fault == "hang_unsettled":
+            world.market.fault(FIRST, fault)
+            gets_its_work(hasty_world, pays_into_silence(hasty_world, "never_settle"), observed)
+        else:
+            gets_its_work(hasty_world, pays_once(hasty_world, fault), observed)
 
 
 @pytest.mark.parametrize("settles", [True, False], ids=["settles late", "never settles"])

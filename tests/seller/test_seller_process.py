@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import secrets
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,7 @@ from x402.schemas import PaymentRequired, PaymentRequirements
 from gpuagent.adapters.wallets.local import LocalWallet
 from gpuagent.core.model import Authorization, Token
 from gpuagent.wire.offers import decode_challenge
-from mock_vendor.chain import rpc
+from mock_vendor.chain import free_port, rpc
 from mock_vendor.market import PracticeMarket
 from seller.config import read_config
 from seller.database import Database
@@ -267,7 +266,7 @@ def own_seller(folder: Path, practice: PracticeMarket, **fields: Any) -> Iterato
 
 def test_one_life_of_a_seller(tmp_path: Path, practice: PracticeMarket) -> None:
     """A sale under a signal, a restart with a job that goes on, a node that is away, the reports, and the drain."""
-    node, place = RpcProxy(practice.market.rpc_url), free_place()
+    node, place = RpcProxy(practice.market.rpc_url), f"127.0.0.1:{free_port()}"
     fields: dict[str, Any] = {"rpc_url": f"{node.url}/{NODE_SECRET}", "metrics": place, "offers": OFFERS}
     long = order("echo adopted > out; sleep 600", outputs=[{"path": "out"}])
     secret = order("echo ${#TOKEN}", secrets=["TOKEN"])
@@ -298,7 +297,7 @@ def test_one_life_of_a_seller(tmp_path: Path, practice: PracticeMarket) -> None:
             assert ended(buyer, with_secret)["logs"] == [str(len(SECRET))]
 
             assert_reports(process, [running, sold, with_secret])
-            metrics = httpx.get(f"http://{place}/metrics", trust_env=False).text
+            metrics = httpx.get(f"http://{place}/metrics", trust_env=False, timeout=60).text
             assert "seller_sales 3.0" in metrics.splitlines()
             assert 'seller_jobs{state="failed"} 1.0' in metrics.splitlines()
             assert seller_command(process.config, "drain").returncode == 0
@@ -309,12 +308,6 @@ def test_one_life_of_a_seller(tmp_path: Path, practice: PracticeMarket) -> None:
     assert {"job started", "job ended", "drained"} <= set(events)
     assert leaves_no_trace(tmp_path / "seller-data", SECRET)
     assert leaves_no_trace(tmp_path / "seller-data", KEY[2:])
-
-
-def free_place() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def pay_while_the_node_goes_away(node: RpcProxy, buyer: Buyer, params: Params, header: str) -> httpx.Response:
@@ -359,7 +352,7 @@ def settle_under_a_signal(process: SellerProcess, buyer: Buyer, practice: Practi
 
 def accepts_calls(process: SellerProcess) -> bool:
     try:
-        return httpx.get(f"{process.url}/healthz", trust_env=False).status_code == 200
+        return httpx.get(f"{process.url}/healthz", trust_env=False, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -39,7 +39,10 @@ async def stock_client(seller: SellerProcess) -> AsyncIterator[x402HttpxClient]:
 
 def test_by_its_documents_alone_it_buys_polls_and_downloads(seller: SellerProcess) -> None:
     async def buy() -> None:
-        async with stock_client(seller) as http, httpx.AsyncClient(base_url=seller.url, trust_env=False) as bare:
+        async with (
+            stock_client(seller) as http,
+            httpx.AsyncClient(base_url=seller.url, trust_env=False, timeout=60) as bare,
+        ):
             document = (await bare.get("/.well-known/x402")).json()
             [resource] = document["resources"]
             contract = (await bare.get("/openapi.json")).json()

@@ -90,7 +90,7 @@ def test_a_run_goes_on_at_the_other_seller(
         job = with_contents(read_job_file(JOB.encode()), {"digest.py": PROGRAM.encode()})
         run = world.start(workload=job.workload, sources=job.sources)
 
-        run = ticked(world, run, lambda run: isinstance(run.jobs[-1], Settled) and run.jobs[-1].checkpoint is not None)
+        run = ticked(world, run, has_checkpoint)
         near.kill()
         run = ticked(world, run, is_over)
 
@@ -112,6 +112,10 @@ def test_a_run_goes_on_at_the_other_seller(
         assert (sale["state"], sale["exit_code"], sale["usd"]) == ("ended", 0, "0.600000")
 
 
+def has_checkpoint(run: Run) -> bool:
+    return any(isinstance(job, Settled) and job.checkpoint is not None for job in run.jobs)
+
+
 def ticked(world: World, run: Run, reached: Callable[[Run], bool]) -> Run:
     """The run once it has come so far, ticked as often as it takes."""
     newest = run
@@ -121,5 +125,5 @@ def ticked(world: World, run: Run, reached: Callable[[Run], bool]) -> Run:
         newest = world.tick(newest)
         return reached(newest)
 
-    eventually(look, 60, "the run does not get on")
+    eventually(look, otherwise="the run does not get on")
     return newest

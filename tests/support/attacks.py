@@ -76,6 +76,10 @@ def pays_first(world: World, fault: str) -> Run:
     return run
 
 
+HASTE = {refuses_quote: ("quote", 2.0), refuses_offer: ("challenge", 2.0), pays_once: ("submit", 6.0)}
+"""By attack, the call of the attacker's that may be cut off, and after how many seconds: one that pays has settled."""
+
+
 def attacks(*stages: tuple[Attack, str]) -> Any:
     """Parametrize a test by attack and fault, called by the fault."""
     return pytest.mark.parametrize(("attack", "fault"), [pytest.param(a, f, id=f) for a, f in stages])

@@ -50,6 +50,7 @@ CLICK = """async ([name, result]) => {
 def chromium(*flags: str) -> Iterator[Browser]:
     binary = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert binary, "no chromium: apt-get install -y chromium, or put Google Chrome on PATH"
+    expect.set_options(timeout=SLOW_MS)  # its default of five seconds ends on a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=[f"--{flag}" for flag in (*FLAGS, *flags)])
         yield browser

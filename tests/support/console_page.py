@@ -17,7 +17,7 @@ from playwright.sync_api import BrowserContext, Page
 from websockets.sync.client import ClientConnection, connect
 
 STOP_S = 60
-ANSWERS_S = 30.0
+ANSWERS_S = 90.0
 """A kernel that draws answers each of hundreds of questions in its turn."""
 QUIET_S = 1.0
 TOKENS = {
@@ -99,7 +99,7 @@ class Intruder:
     def buttons(self) -> dict[str, str]:
         """The comm of every button there is, shown or not, by its description."""
         self._send("comm_info_request", {"target_name": "jupyter.widget"})
-        comms = next(m for m in self._messages() if m["msg_type"] == "comm_info_reply")["content"]["comms"]
+        comms = next(m for m in self._messages(ANSWERS_S) if m["msg_type"] == "comm_info_reply")["content"]["comms"]
         for comm in comms:
             self._send("comm_msg", {"comm_id": comm, "data": {"method": "request_state"}})
         states: dict[str, dict[str, Any]] = {}
@@ -125,11 +125,11 @@ class Intruder:
         message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
         self._socket.send(json.dumps({**message, "buffers": []}))
 
-    def _messages(self) -> Iterator[dict[str, Any]]:
-        """What comes, until nothing has come for a while."""
+    def _messages(self, quiet_s: float = QUIET_S) -> Iterator[dict[str, Any]]:
+        """What comes, until nothing has come for so long."""
         while True:
             try:
-                message = self._socket.recv(timeout=QUIET_S)
+                message = self._socket.recv(timeout=quiet_s)
             except TimeoutError:
                 return
             if isinstance(message, str):
@@ -142,7 +142,7 @@ def own_environment(folder: os.PathLike[str]) -> dict[str, str]:
     return {name: os.path.join(folder, name.lower()) for name in names}  # noqa: PTH118
 
 
-def ended(processes: list[psutil.Process], within_s: float = 10) -> bool:
+def ended(processes: list[psutil.Process], within_s: float = STOP_S) -> bool:
     ends_at = time.monotonic() + within_s
     while any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes):
         if time.monotonic() > ends_at:

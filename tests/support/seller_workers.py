@@ -44,4 +44,4 @@ def _worker_of(client: httpx.Client, workers: list[psutil.Process]) -> int:
                 return worker.pid
         return None
 
-    return eventually(look, 5, "no worker has the connection")
+    return eventually(look, otherwise="no worker has the connection")

@@ -255,7 +255,7 @@ def selling(
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+        return httpx.get(f"{url}/healthz", trust_env=False, timeout=5).status_code == 200
     except httpx.TransportError:
         return False
 

@@ -54,9 +54,8 @@ def serve() -> Iterator[Callable[[Answer], str]]:
 
 @pytest.fixture
 def http() -> Iterator[BoundedHttp]:
-    client = BoundedHttp(DEADLINE_S, body_max=1000)
-    yield client
-    client.close()
+    with closing(BoundedHttp(STUCK_S, body_max=1000)) as client:
+        yield client
 
 
 def drip(prefix: bytes, byte: bytes) -> Answer:
@@ -91,11 +90,9 @@ def test_an_answer(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
         pytest.param(lambda connection: connection.recv(1), id="silence"),
     ],
 )
-def test_the_deadline_is_for_the_whole_exchange(
-    serve: Callable[[Answer], str], http: BoundedHttp, answer: Answer
-) -> None:
+def test_the_deadline_is_for_the_whole_exchange(serve: Callable[[Answer], str], answer: Answer) -> None:
     started_at = time.monotonic()
-    with pytest.raises(HttpFailed):
+    with closing(BoundedHttp(DEADLINE_S)) as http, pytest.raises(HttpFailed):
         http.request("GET", serve(answer))
     assert time.monotonic() - started_at < STUCK_S
 

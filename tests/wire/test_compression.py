@@ -97,7 +97,7 @@ def test_the_bounded_client(scripted_server: ScriptedServer, http: BoundedHttp) 
 
 def test_the_client_for_models(scripted_server: ScriptedServer) -> None:
     url = scripted_server.vendor.endpoint
-    with httpx.Client(transport=WatchedTransport(), trust_env=False) as client:
+    with httpx.Client(transport=WatchedTransport(), trust_env=False, timeout=60) as client:
         for encoding in ("", "gzip", "deflate"):
             scripted_server.respond_with(PACKED[encoding], headers={"Content-Encoding": encoding} if encoding else {})
             assert client.get(url).content == TEXT

@@ -22,7 +22,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from gpuagent.adapters.files.digests import RunningDigests
 from gpuagent.core.content import check_content, in_parts
-from gpuagent.core.text import clean
+from gpuagent.core.text import driver_text
 from gpuagent.errors import FileAltered, FileMissing, FileStoreError
 
 CHUNK = 255 * 1024
@@ -263,5 +263,5 @@ def _explained() -> Iterator[None]:
         raise
     except PyMongoError as error:
         raise FileStoreError(
-            f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}"
+            f"the file store did not do it ({type(error).__name__}): {driver_text(str(error))}"
         ) from error

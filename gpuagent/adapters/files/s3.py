@@ -8,31 +8,22 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Sto
 
 import hashlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, NoCredentialsError
-from botocore.exceptions import ConnectionError as Unreachable
+from botocore.exceptions import ClientError
 
 from gpuagent.adapters.files.marks import MARKS, Owner, StoreMarks
 from gpuagent.adapters.files.places import HANDED, S3Places, folder_moment
+from gpuagent.adapters.files.s3_client import AnotherWasFirst, code_of, explained, is_missing, open_client
 from gpuagent.core.content import check_content, in_parts
-from gpuagent.core.text import clean, is_web_url
-from gpuagent.errors import ConfigError, FileAltered, FileMissing, FileStoreError
+from gpuagent.errors import FileAltered, FileMissing
 
 PART = 8 * 2**20
 """Bytes. S3 takes parts of 5 MiB or more, but for the last, and 10,000 of them: files up to 80 GiB."""
 READ = 256 * 1024
-TIMEOUT_S, SERVER_ERROR = 20, 500
-CONNECT_S = 5
-"""A service that is away holds up a tick for no longer, twice."""
 PROOF = "proven"
 """What the name of the object begins with that says which file an upload has brought."""
-_MISSING = {"404", "NoSuchKey", "NotFound"}
-_TAKEN = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
 
 
 class S3Store(S3Places):
@@ -41,53 +32,20 @@ class S3Store(S3Places):
     def __init__(
         self, bucket: str, prefix: str = "", environ: Mapping[str, str] | None = None, owner: Owner | None = None
     ) -> None:
-        """environ: AWS's own variables, and AWS_ENDPOINT_URL_S3 for another service.
-
-        A service that does not answer is opened all the same: what needs it then says so, and the rest goes on. Raises
-        ConfigError.
-        """
-        environ = environ or {}
-        endpoint = environ.get("AWS_ENDPOINT_URL_S3", "")
-        if endpoint and not is_web_url(endpoint):
-            raise ConfigError("AWS_ENDPOINT_URL_S3 is no URL of a service: write one like https://host")
+        """environ: as open_client() has it. Raises ConfigError."""
+        self._client = open_client(bucket, environ or {})
         self._bucket, self._prefix = bucket, f"{prefix.strip('/')}/".lstrip("/")
         self._marks = StoreMarks(owner, self._write_mark, self._read_marks)
-        try:
-            self._client = boto3.client(
-                "s3",
-                endpoint_url=endpoint or None,
-                region_name=environ.get("AWS_REGION") or None,
-                aws_access_key_id=environ.get("AWS_ACCESS_KEY_ID") or None,
-                aws_secret_access_key=environ.get("AWS_SECRET_ACCESS_KEY") or None,
-                aws_session_token=environ.get("AWS_SESSION_TOKEN") or None,
-                config=Config(
-                    connect_timeout=CONNECT_S,
-                    read_timeout=TIMEOUT_S,
-                    retries={"total_max_attempts": 2, "mode": "standard"},
-                    signature_version="s3v4",  # without it some regions get URLs of an old kind, that others refuse
-                    request_checksum_calculation="when_required",  # else a URL to write by asks for an empty content
-                ),
-            )
-            self._client.head_bucket(Bucket=bucket)
-        except NoCredentialsError as error:
-            problem = (
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where there is a role or a profile of AWS"
-            )
-            raise ConfigError(f"FILE_STORE=s3://{bucket} needs credentials: {problem}") from error
-        except (BotoCoreError, ClientError, ValueError) as error:
-            if _is_away(error):
-                return
-            raise ConfigError(f"FILE_STORE=s3://{bucket} cannot be used: {clean(str(error), 200)}") from error
 
     def close(self) -> None:
         self._client.close()
 
     def size(self, sha256: str) -> int | None:
-        with _explained(sha256):
+        with explained(sha256):
             try:
                 return int(self._client.head_object(Bucket=self._bucket, Key=self._file(sha256))["ContentLength"])
             except ClientError as error:
-                if _code(error) in _MISSING:
+                if is_missing(error):
                     return None
                 raise
 
@@ -102,11 +60,11 @@ class S3Store(S3Places):
         received = start
         for piece in in_parts(parts, PART, size - start):
             try:
-                with _explained():
+                with explained():
                     self._client.put_object(
                         Bucket=self._bucket, Key=f"{self._incoming(upload)}/{received:015}", Body=piece, IfNoneMatch="*"
                     )
-            except _AnotherWasFirst:
+            except AnotherWasFirst:
                 return self.received(upload)
             received += len(piece)
         return received
@@ -127,7 +85,7 @@ class S3Store(S3Places):
                     return
                 self._drop(upload)
                 raise
-            with _explained():
+            with explained():
                 proof = f"{self._incoming(upload)}/{PROOF}-{sha256}-{size}"
                 self._client.put_object(Bucket=self._bucket, Key=proof, Body=b"")
         self._drop(upload)
@@ -141,11 +99,11 @@ class S3Store(S3Places):
 
     def delete(self, sha256: str, before: float | None = None) -> int:
         """Looks at the time first: S3 itself knows no such condition."""
-        with _explained():
+        with explained():
             try:
                 file = self._client.head_object(Bucket=self._bucket, Key=self._file(sha256))
             except ClientError as error:
-                if _code(error) in _MISSING:
+                if is_missing(error):
                     return 0
                 raise
             if before is not None and file["LastModified"].timestamp() >= before:
@@ -155,7 +113,7 @@ class S3Store(S3Places):
 
     def older(self, before: float) -> Iterator[tuple[str, int]]:
         moment = datetime.fromtimestamp(before, UTC)
-        with _explained():
+        with explained():
             entries = [entry for entry in self._objects(f"{self._prefix}files/") if entry["LastModified"] < moment]
         yield from ((entry["Key"].rpartition("/")[2], int(entry["Size"])) for entry in entries)
 
@@ -168,7 +126,7 @@ class S3Store(S3Places):
             self._marks.leave()
             self._abort_old(moment)
         uploads: dict[str, list[dict[str, Any]]] = {}
-        with _explained():
+        with explained():
             for entry in (*self._objects(f"{self._prefix}incoming/"), *self._objects(f"{self._prefix}{HANDED}/")):
                 uploads.setdefault(entry["Key"].rpartition("/")[0], []).append(entry)
             for entries in uploads.values():
@@ -180,7 +138,7 @@ class S3Store(S3Places):
 
     def _abort_old(self, moment: datetime) -> None:
         """Gives up what finish() began to put together and was killed at."""
-        with _explained():
+        with explained():
             for page in self._client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self._bucket, Prefix=f"{self._prefix}files/"
             ):
@@ -193,20 +151,20 @@ class S3Store(S3Places):
         return self._signed("get_object", self._file(sha256), seconds)
 
     def _signed(self, call: str, key: str, seconds: int) -> str:
-        with _explained():
+        with explained():
             parameters = {"Bucket": self._bucket, "Key": key}
             return str(self._client.generate_presigned_url(call, Params=parameters, ExpiresIn=seconds))
 
     def _write(self, key: str, content: bytes) -> None:
-        with _explained():
+        with explained():
             self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
 
     def _write_mark(self, name: str, content: bytes) -> None:
-        with _explained():
+        with explained():
             self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}{MARKS}/{name}", Body=content)
 
     def _read_marks(self) -> Iterator[tuple[str, bytes]]:
-        with _explained():
+        with explained():
             keys = [entry["Key"] for entry in self._objects(f"{self._prefix}{MARKS}/")]
         yield from ((key.rpartition("/")[2], b"".join(self._content(key, 0, key))) for key in keys)
 
@@ -223,7 +181,7 @@ class S3Store(S3Places):
 
     def _state(self, upload: str) -> "_Upload":
         pieces, end, proof = [], 0, None
-        with _explained():
+        with explained():
             for entry in self._objects(f"{self._incoming(upload)}/"):
                 name, length = entry["Key"].rpartition("/")[2], int(entry["Size"])
                 if name.startswith(PROOF):
@@ -244,13 +202,13 @@ class S3Store(S3Places):
             for number, part in enumerate(stream, 1):
                 content.update(part)
                 length += len(part)
-                with _explained():
+                with explained():
                     if not upload_id:
                         upload_id = self._client.create_multipart_upload(**target)["UploadId"]
                     answer = self._client.upload_part(**target, UploadId=upload_id, PartNumber=number, Body=part)
                 parts.append({"PartNumber": number, "ETag": answer["ETag"]})
             check_content(length, content.hexdigest(), size, sha256)
-            with _explained():
+            with explained():
                 if parts:
                     self._client.complete_multipart_upload(
                         **target, UploadId=upload_id, MultipartUpload={"Parts": parts}
@@ -263,7 +221,7 @@ class S3Store(S3Places):
                 self._abort(self._file(sha256), upload_id)
 
     def _content(self, key: str, start: int, sha256: str) -> Generator[bytes, None, None]:
-        with _explained(sha256):
+        with explained(sha256):
             options = {"Range": f"bytes={start}-"} if start else {}
             body = self._client.get_object(Bucket=self._bucket, Key=key, **options)["Body"]
             with body:
@@ -271,7 +229,7 @@ class S3Store(S3Places):
 
     def _drop(self, upload: str) -> None:
         """Drop an upload's pieces. The proof stays until it is swept."""
-        with _explained():
+        with explained():
             for entry in self._objects(f"{self._incoming(upload)}/"):
                 if not entry["Key"].rpartition("/")[2].startswith(PROOF):
                     self._remove(entry)
@@ -281,11 +239,11 @@ class S3Store(S3Places):
         return int(entry["Size"])
 
     def _abort(self, key: str, upload_id: str) -> None:
-        with _explained():
+        with explained():
             try:
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
             except ClientError as error:
-                if _code(error) != "NoSuchUpload":
+                if code_of(error) != "NoSuchUpload":
                     raise
 
 
@@ -295,34 +253,3 @@ class _Upload(NamedTuple):
 
     pieces: list[tuple[str, int]]
     proof: tuple[str, int] | None
-
-
-class _AnotherWasFirst(Exception):
-    """Another tick has written this piece."""
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether the service did not answer, or only that it is not well, which may pass."""
-    if isinstance(error, ClientError):
-        return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= SERVER_ERROR
-    return isinstance(error, Unreachable | HTTPClientError)
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-@contextmanager
-def _explained(sha256: str = "") -> Iterator[None]:
-    try:
-        yield
-    except ClientError as error:
-        if _code(error) in _TAKEN:
-            raise _AnotherWasFirst from error
-        if _code(error) in _MISSING:
-            raise FileMissing(f"the file store has no file {sha256}") from error
-        raise FileStoreError(f"the file store did not do it: {clean(str(error), 200)}") from error
-    except BotoCoreError as error:
-        raise FileStoreError(
-            f"the file store did not do it ({type(error).__name__}): {clean(str(error), 200)}"
-        ) from error

@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from gpuagent.core.model import SECRET_FIELDS
 from gpuagent.core.records import Change
+from gpuagent.core.text import driver_text
 from gpuagent.errors import BadInput, ChangesLost, StoreError
 
 KINDS = {"runs": "run", "jobs": "job", "payments": "payment", "observations": "observation", "policies": "policy"}
@@ -56,10 +57,12 @@ def watch(
         raise ChangesLost("the database was dropped while it was watched")
     except OperationFailure as error:  # the server is there
         if not resume_after and error.code not in LOST:
-            raise StoreError(f"MongoDB refuses to be watched: {str(error)[:200]}") from error
-        raise ChangesLost(f"the changes since then are not kept any more ({str(error)[:100]}): read anew") from error
+            raise StoreError(f"MongoDB refuses to be watched: {driver_text(str(error))}") from error
+        raise ChangesLost(
+            f"the changes since then are not kept any more ({driver_text(str(error), 100)}): read anew"
+        ) from error
     except PyMongoError as error:
-        raise StoreError(f"MongoDB cannot be watched ({type(error).__name__}): {str(error)[:200]}") from error
+        raise StoreError(f"MongoDB cannot be watched ({type(error).__name__}): {driver_text(str(error))}") from error
 
 
 def _pipeline(run_id: str | None) -> list[Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 import atexit
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -29,6 +28,7 @@ from gpuagent.adapters.mongo.address import SERVERS_OWN, database_in, database_n
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.setup import check_not_elsewhere, ensure_schema, is_allowed, upgrade_needed
 from gpuagent.adapters.mongo.values import Document
+from gpuagent.core.text import driver_text
 from gpuagent.errors import ConfigError, StoreError
 
 DURABLE = WriteConcern(w="majority", j=True)
@@ -147,12 +147,6 @@ def _client(uri: str, timeout_s: float) -> MongoClient[Document]:
         raise unusable(uri, error) from None  # the cause may show a part of the password
 
 
-def _outage(error: ServerSelectionTimeoutError) -> str:
-    """What became of each server, without the driver's picture of all servers and of its own settings."""
-    servers, _, _ = str(error).partition(", Timeout: ")
-    return re.sub(r" \(configured timeouts: [^)]*\)", "", servers)[:200]
-
-
 @contextmanager
 def _explained(client: MongoClient[Document], uri: str) -> Iterator[None]:
     """Errors of setting up as ConfigError, with the connection closed."""
@@ -160,18 +154,20 @@ def _explained(client: MongoClient[Document], uri: str) -> Iterator[None]:
         yield
     except ServerSelectionTimeoutError as error:
         client.close()
-        raise ConfigError(f"MongoDB does not answer, check MONGODB_URI: {_outage(error)}") from error
+        raise ConfigError(f"MongoDB does not answer, check MONGODB_URI: {driver_text(str(error))}") from error
     except OperationFailure as error:
         client.close()
         if error.code in UNKNOWN_USER:
             raise unknown_user(uri, error) from error
-        raise ConfigError(f"MongoDB refuses to be set up: {str(error)[:200]}") from error
+        raise ConfigError(f"MongoDB refuses to be set up: {driver_text(str(error))}") from error
     except ConfigurationError as error:  # the driver looks up the hosts of mongodb+srv when it first needs them
         client.close()
         raise unusable(uri, error) from None
     except PyMongoError as error:
         client.close()
-        raise ConfigError(f"MongoDB is not ready, try again ({type(error).__name__}): {str(error)[:200]}") from error
+        raise ConfigError(
+            f"MongoDB is not ready, try again ({type(error).__name__}): {driver_text(str(error))}"
+        ) from error
     except ConfigError:
         client.close()
         raise

@@ -11,6 +11,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
 from gpuagent.adapters.mongo.values import Document
+from gpuagent.core.text import driver_text
 from gpuagent.errors import StoreError
 from gpuagent.wire.scrub import without_shapes
 
@@ -32,7 +33,9 @@ def bounded(deadline_s: float) -> Iterator[None]:
         with pymongo.timeout(deadline_s):
             yield
     except PyMongoError as error:
-        raise StoreError(f"MongoDB did not do it ({_reason(error)}): {without_shapes(str(error))[:200]}") from error
+        raise StoreError(
+            f"MongoDB did not do it ({_reason(error)}): {driver_text(without_shapes(str(error)))}"
+        ) from error
     except UNSTORABLE as error:
         raise StoreError(
             f"no document can hold this ({type(error).__name__}): {without_shapes(str(error))[:200]!r}"

@@ -126,11 +126,11 @@ def _refunds(database: Database[Document]) -> Iterator[InboxItem]:
 
 def _failed_runs(database: Database[Document], now: float) -> Iterator[InboxItem]:
     recent = {"status": "failed", "updatedAt": {"$gte": date(now - FAILED_S)}}
-    seen = {"from": "seen_runs", "localField": "_id", "foreignField": "_id", "as": "seen"}
+    lookup = {"from": "seen_runs", "localField": "_id", "foreignField": "_id", "as": "seen"}
     stages: list[Mapping[str, Any]] = [
         {"$match": recent},
         {"$sort": {"updatedAt": DESCENDING}},
-        {"$lookup": seen},
+        {"$lookup": lookup},
         {"$match": {"seen": []}},
         {"$limit": ITEMS_MAX + 1},
         {"$project": {"goal": 1, "reason": 1, "updatedAt": 1}},

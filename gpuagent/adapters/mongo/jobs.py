@@ -197,8 +197,8 @@ def job_from(document: Document, payment: Document | None) -> Job:
     settlement = settlement_from(payment)
     files, checkpoint = files_from(document)
     work, access = _work_from(document), access_from(payment)
-    kept = (files, checkpoint, access, document.get("postponed", ""))
-    return Settled(job_id, quote, at, authorization, header, settlement, work, *kept)
+    rest = (files, checkpoint, access, document.get("postponed", ""))
+    return Settled(job_id, quote, at, authorization, header, settlement, work, *rest)
 
 
 def _approval_from(document: Document | None) -> Approval | None:

@@ -17,7 +17,8 @@ from pymongo.errors import OperationFailure
 
 from gpuagent.adapters.mongo import report_scopes
 from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, BsonColumns, Column, ColumnKind
+from gpuagent.adapters.mongo.bson_columns import BsonColumns
+from gpuagent.adapters.mongo.bson_values import NO_TIME, Column, ColumnKind
 from gpuagent.adapters.mongo.deadline import bounded
 from gpuagent.adapters.mongo.report_streams import MongoStreams, jobs_in, runs_in
 from gpuagent.adapters.mongo.values import Document

@@ -89,12 +89,11 @@ def is_allowed(act: Callable[[], object]) -> bool:
 def _note_indexes(database: Documents, name: str, indexes: list[IndexModel], gaps: Gaps) -> None:
     present = {index["name"]: index for index in database[name].list_indexes()}
     for index in indexes:
-        wanted = index.document
-        described = {key: value for key, value in wanted.items() if key != "key" or TEXT not in value.values()}
-        if any(present.get(wanted["name"], {}).get(key) != value for key, value in described.items()):
-            (gaps.unprotected if wanted.get("unique") else gaps.outdated).append(
-                f"createIndex {wanted['name']} on {name}"
-            )
+        document = index.document
+        described = {key: value for key, value in document.items() if key != "key" or TEXT not in value.values()}
+        if any(present.get(document["name"], {}).get(key) != value for key, value in described.items()):
+            gap = gaps.unprotected if document.get("unique") else gaps.outdated
+            gap.append(f"createIndex {document['name']} on {name}")
 
 
 def _drop_superseded(database: Documents, name: str) -> None:

@@ -125,10 +125,10 @@ def _lookups(query: SumsQuery) -> dict[str, tuple[str, Stages]]:
         lookups["past"] = ("vendors", query.past)
     lookups |= _day_lookups(query, {**ever, **on_network}, is_other)
     if tags := [tag for tag in query.run.tags if tag in query.rules.tag_totals]:
-        wanted = {"$match": {"tags": {"$in": tags}, **ever, **others}}
+        tagged = {"$match": {"tags": {"$in": tags}, **ever, **others}}
         add = {"$group": {"_id": "$tags", "total": {"$sum": "$expectedCost"}}}
         # Of the several tags of a run, those that are wanted.
-        lookups["tags"] = ("jobs", [wanted, {"$unwind": "$tags"}, wanted, add])
+        lookups["tags"] = ("jobs", [tagged, {"$unwind": "$tags"}, tagged, add])
     if query.rules.month_budgets:
         lookups |= months.lookups(query.rules, query.run, query.at, query.server_now, SLACK_S, others)
     return lookups

@@ -53,5 +53,5 @@ class TrackRecords:
     def _past_jobs(
         self, run: Run, network: str, vendor_ids: Sequence[str], limit: int, together: bool
     ) -> Sequence[PastJob]:
-        kept = self._past.of(run, network, vendor_ids, limit) if together else None
-        return past_jobs.read(self._database, run, network, vendor_ids, limit) if kept is None else kept
+        jobs = self._past.of(run, network, vendor_ids, limit) if together else None
+        return past_jobs.read(self._database, run, network, vendor_ids, limit) if jobs is None else jobs

@@ -99,10 +99,10 @@ def _explained(faults: list[tuple[Place, str]], places: Places, entries: list[An
     lines = sorted(
         [*((places.line(path), path, fault) for path, fault in faults), *repeated], key=lambda fault: fault[0]
     )
-    shown = [f"line {line}: {_field(path)}{_owner(path, entries)} {fault}" for line, path, fault in lines[:FAULTS_MAX]]
+    texts = [f"line {line}: {_field(path)}{_owner(path, entries)} {fault}" for line, path, fault in lines[:FAULTS_MAX]]
     if len(lines) > FAULTS_MAX:
-        shown.append(f"and {len(lines) - FAULTS_MAX} faults more")
-    return "\n  ".join(["nothing was recorded:", *shown])
+        texts.append(f"and {len(lines) - FAULTS_MAX} faults more")
+    return "\n  ".join(["nothing was recorded:", *texts])
 
 
 def _field(path: Place) -> str:

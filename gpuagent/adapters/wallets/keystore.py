@@ -21,6 +21,8 @@ bound_recursion()
 
 SCRYPT_N = 2**18
 """The cost that the format's own definition uses: about a second, and 256 MB, for each guess of a password."""
+PASSWORD_MIN, DISTINCT_MIN = 12, 5
+"""Characters of a new keystore's password, and how many differ: guesses need the file alone."""
 SIZE_MAX = 64 * 1024
 PARTS = ("cipher", "cipherparams", "ciphertext", "kdf", "kdfparams", "mac")
 
@@ -28,6 +30,17 @@ PARTS = ("cipher", "cipherparams", "ciphertext", "kdf", "kdfparams", "mac")
 def new_key() -> str:
     """A new random private key, 0x and 64 hex digits."""
     return "0x" + bytes(Account.create().key).hex()
+
+
+def weakness(password: bytes) -> str:
+    """Why the password is too weak for a new keystore; "" for one that will do. Raises nothing, and shows no part."""
+    characters = password.decode("utf-8", "surrogateescape").strip()
+    if len(characters) >= PASSWORD_MIN and len({*characters}) >= DISTINCT_MIN:
+        return ""
+    return (
+        f"the password is easily guessed: write {PASSWORD_MIN} characters or more, {DISTINCT_MIN} of them different. "
+        "Whoever gets the file may try passwords as long as they like"
+    )
 
 
 # Passwords are bytes: eth-account takes those too, though it does not say so, and fails on text that is not UTF-8.
@@ -57,9 +70,11 @@ def write(path: Path, sealed: SealedKey) -> None:
             file.write(sealed.text)
             file.flush()
             os.fsync(file.fileno())
-    except OSError as error:
+    except BaseException as error:
         path.unlink()
-        raise BadInput(f"{path} cannot be written: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise BadInput(f"{path} cannot be written: {error.strerror}") from error
+        raise
 
 
 def read(path: Path, variable: str) -> Mapping[str, Any]:

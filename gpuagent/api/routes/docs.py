@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-routes = APIRouter()
+from gpuagent.api.guarded_route import GuardedRoute
+
+routes = APIRouter(route_class=GuardedRoute)
 STYLE = (
     ":root{color-scheme:light dark}"  # of the root: else the text stays black on a dark page
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"

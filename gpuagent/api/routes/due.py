@@ -13,6 +13,7 @@ from gpuagent.api import problems
 from gpuagent.api.as_json import tick_message
 from gpuagent.api.auth import MayTickDue
 from gpuagent.api.connections import Connected, Connections
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.responses import TickDueResponse
 from gpuagent.core.run_state import phase
 from gpuagent.fleet.worker import Leasing, Turn, Worker
@@ -27,7 +28,7 @@ CLAIMED = 4 * WORKERS
 LEASING = Leasing(batch_s=math.inf)
 """Every tick is in the answer, the slowest too."""
 
-routes = APIRouter(tags=["server"])
+routes = APIRouter(tags=["server"], route_class=GuardedRoute)
 RESPONSES = problems.openapi_responses(401, 403, 422, 503)
 Limit = Annotated[float, Query(alias="limitS", gt=0, le=LIMIT_MAX_S, description="seconds after which no tick begins")]
 

@@ -7,24 +7,23 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response, WebSocket, WebSocketDisconnect
-from fastapi.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from gpuagent.api import problems
-from gpuagent.api.auth import SUBPROTOCOL, MayRead, authorized_caller
+from gpuagent.api.auth import SUBPROTOCOL, MayRead
 from gpuagent.api.connections import Connected
 from gpuagent.api.followers import Followers
+from gpuagent.api.guarded_route import GuardedRoute, MayFollow
 from gpuagent.api.messages import OVER, LiveMessage, messages
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.requests import RUN_ID
-from gpuagent.core.rights import READ
 
 RETRY_MS = 1000
 IDLE_EVERY = 15
 """One idle message of so many is sent, so that proxies keep the connection open."""
-POLICY_VIOLATION, TRY_AGAIN = 1008, 1013
+TRY_AGAIN = 1013
 
-routes = APIRouter(prefix="/api/runs/{runId}", tags=["live"])
+routes = APIRouter(prefix="/api/runs/{runId}", tags=["live"], route_class=GuardedRoute)
 ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 After = Annotated[str, Query(max_length=2_048, description="the id of the last message that the client has")]
 STREAM = {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "messages until the end"}
@@ -61,17 +60,13 @@ async def events(
 
 
 @routes.websocket("/ws")
-async def socket(ws: WebSocket, run_id: ThisRun, connections: Connected, after: After = "") -> None:
+async def socket(ws: WebSocket, run_id: ThisRun, _: MayFollow, connections: Connected, after: After = "") -> None:
     """Send the same messages over a WebSocket: JSON texts {id, event, data}. Come back with ?after=ID."""
     followers: Followers = ws.app.state.followers
-    try:
-        authorized_caller(ws, READ)
-        async with followers.follow(partial(messages, connections, run_id, after.removesuffix(OVER))) as stream:
-            first = await anext(stream)
-            await ws.accept(SUBPROTOCOL if SUBPROTOCOL in ws.scope.get("subprotocols", []) else None)
-            await _until_disconnect(_send_texts(ws, first, stream, followers.slow_s), partial(_socket_disconnect, ws))
-    except ProblemError as problem:
-        await _deny(ws, problem)
+    async with followers.follow(partial(messages, connections, run_id, after.removesuffix(OVER))) as stream:
+        first = await anext(stream)
+        await ws.accept(SUBPROTOCOL if SUBPROTOCOL in ws.scope.get("subprotocols", []) else None)
+        await _until_disconnect(_send_texts(ws, first, stream, followers.slow_s), partial(_socket_disconnect, ws))
 
 
 class _EventStream(Response):
@@ -127,16 +122,6 @@ async def _close(ws: WebSocket, problem: ProblemError) -> None:
             await ws.close(TRY_AGAIN, problem.code)
     except TimeoutError:
         return  # the client does not read
-
-
-async def _deny(ws: WebSocket, problem: ProblemError) -> None:
-    """Refuse a WebSocket before it is open, with the problem document where the server can send one."""
-    if "websocket.http.response" in ws.scope.get("extensions", {}):
-        content = problems.document(problem, ws.url.path, problems.run_id_of(ws))
-        response = JSONResponse(content, problem.status, problem.headers, problems.MEDIA_TYPE)
-        await ws.send_denial_response(response)
-    else:
-        await ws.close(POLICY_VIOLATION, problem.code)
 
 
 async def _without_most_idle(stream: AsyncIterator[LiveMessage]) -> AsyncIterator[LiveMessage]:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.middleware import is_head
 from gpuagent.api.problems import ProblemError, openapi_responses
 from gpuagent.api.requests import RUN_ID
@@ -30,7 +31,7 @@ _DOWNLOAD: dict[int | str, dict[str, Any]] = {
     304: {"description": "If-None-Match names the file's SHA-256"},
 }
 
-routes = APIRouter(prefix="/api/runs", tags=["runs"])
+routes = APIRouter(prefix="/api/runs", tags=["runs"], route_class=GuardedRoute)
 ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 Vendor = Annotated[str, Query(max_length=64, description="only of this vendor")]
 JobId = Annotated[str, Query(max_length=64, description="only of the job whose id begins so")]

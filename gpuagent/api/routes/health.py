@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.responses import Health
 
-routes = APIRouter()
+routes = APIRouter(route_class=GuardedRoute)
 
 
 @routes.get("/healthz", response_model=Health, tags=["server"])

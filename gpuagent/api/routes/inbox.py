@@ -8,11 +8,12 @@ from fastapi.responses import JSONResponse
 from gpuagent.api.as_json import usd_number
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.problems import openapi_responses
 from gpuagent.api.responses import InboxResponse
 from gpuagent.core.inbox import InboxItem
 
-routes = APIRouter()
+routes = APIRouter(route_class=GuardedRoute)
 
 
 @routes.get(

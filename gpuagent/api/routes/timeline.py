@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from gpuagent.api.as_json import json_value
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.problems import openapi_responses
 from gpuagent.api.requests import RUN_ID
 from gpuagent.api.responses import TimelineRecordResponse, TimelineResponse
@@ -15,7 +16,7 @@ from gpuagent.core.timeline import parse_entries
 
 PROBLEMS = openapi_responses(401, 403, 404, 422, 503)
 
-routes = APIRouter(prefix="/api/runs", tags=["runs"])
+routes = APIRouter(prefix="/api/runs", tags=["runs"], route_class=GuardedRoute)
 ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run's id", examples=[RUN_ID])]
 
 

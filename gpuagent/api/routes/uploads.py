@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from gpuagent.api.auth import MayOperate
 from gpuagent.api.connections import Connected
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.problems import ProblemError, openapi_responses
 from gpuagent.api.responses import UploadResponse
 from gpuagent.core.job_fields import SHA256
@@ -20,7 +21,7 @@ OCTETS = {
     }
 }
 
-routes = APIRouter(prefix="/api", tags=["files"])
+routes = APIRouter(prefix="/api", tags=["files"], route_class=GuardedRoute)
 
 
 async def _body(request: Request) -> bytes:

@@ -6,10 +6,11 @@ from fastapi.responses import JSONResponse
 from gpuagent.api.as_json import vendor_json
 from gpuagent.api.auth import MayRead
 from gpuagent.api.connections import Connected
+from gpuagent.api.guarded_route import GuardedRoute
 from gpuagent.api.problems import openapi_responses
 from gpuagent.api.responses import VendorListResponse
 
-routes = APIRouter()
+routes = APIRouter(route_class=GuardedRoute)
 
 
 @routes.get(

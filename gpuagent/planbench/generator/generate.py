@@ -8,7 +8,6 @@ import json
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gpuagent.core.ports.planner import Planner
@@ -57,15 +56,10 @@ def _draw(seed: int, family: Family, turn: int) -> str:
     return f"{seed} {turn * SINGLE + FAMILIES.index(family)}"
 
 
-def write(seed: int, count: int, folder: Path, family: str = "") -> list[Path]:
-    """Writes a file for each scenario. Raises BadInput, and OSError where the folder cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+def scenario_files(seed: int, count: int, family: str = "") -> Iterator[tuple[str, bytes]]:
+    """The name and the content of a file for each scenario. Raises BadInput."""
     for document in generate(seed, count, family):
-        path = folder / f"{document['id']}.json"
-        path.write_text(json.dumps(document, separators=(",", ":")) + "\n", "utf-8")
-        paths.append(path)
-    return paths
+        yield f"{document['id']}.json", (json.dumps(document, separators=(",", ":")) + "\n").encode()
 
 
 @dataclass(frozen=True, slots=True)

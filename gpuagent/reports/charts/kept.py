@@ -33,8 +33,9 @@ class ChartBook:
         """What draw() makes of the arguments, drawn only where no page before has."""
         key = _digest(draw, arguments)
         if key not in self._shown:
-            kept = self._kept.get(key)
-            self._shown[key] = Picture(kept["title"], kept["alt"], b64decode(kept["png"])) if kept else draw(*arguments)
+            entry = self._kept.get(key)
+            picture = Picture(entry["title"], entry["alt"], b64decode(entry["png"])) if entry else draw(*arguments)
+            self._shown[key] = picture
         return self._shown[key]
 
     @property

@@ -60,8 +60,8 @@ def lines(stream: ExportStream) -> Iterator[dict[str, Any]]:
     """The lines of journal(), one by one."""
     paid = _in_order(stream.settled("settledAt"), _of_purchases, PAID)
     ended = _in_order(stream.settled("completedAt"), _of_purchases, ENDED)
-    asked = _in_order(stream.decisions("at"), _of_planners, ASKED)
-    for transaction in merge(paid, ended, asked, key=_place):
+    answers = _in_order(stream.decisions("at"), _of_planners, ASKED)
+    for transaction in merge(paid, ended, answers, key=_place):
         yield from _lines(transaction)
 
 

@@ -49,7 +49,7 @@ def chain(world: World, second_node: RpcProxy, request: pytest.FixtureRequest) -
     urls = [world.environment["CHAIN_RPC_URL"], second_node.url]
     if request.param == "first":
         urls.reverse()
-    nodes = [EvmChain(url, world.ports.wallet.token, deadline_s=5) for url in urls]
+    nodes = [EvmChain(url, world.ports.wallet.token, deadline_s=60) for url in urls]
     with closing(AgreeingChain(nodes)) as chain:
         yield chain
 

@@ -192,7 +192,7 @@ def connect(world: World) -> Iterator[Callable[..., EvmChain]]:
     chains: list[EvmChain] = []
 
     def connect(url: str, **changes: str) -> EvmChain:
-        chains.append(EvmChain(url, replace(world.ports.wallet.token, **changes), deadline_s=2))
+        chains.append(EvmChain(url, replace(world.ports.wallet.token, **changes), deadline_s=60))
         return chains[-1]
 
     yield connect

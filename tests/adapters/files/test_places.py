@@ -29,15 +29,15 @@ def test_one_url_reads_or_writes_one_object(store: S3Store) -> None:
     with pytest.raises(FileMissing):
         list(store.fetch(folder, "o0"))
     writes, reads = store.place_url(folder, "o0", 60, write=True), store.place_url(folder, "o0", 60)
-    assert httpx.put(writes, content=b"made there").status_code == 200
+    assert httpx.put(writes, content=b"made there", timeout=60).status_code == 200
     assert b"".join(store.fetch(folder, "o0", 5)) == b"there"
     store.leave(folder, "o0", b"from here")
-    assert httpx.get(reads).content == b"from here"
+    assert httpx.get(reads, timeout=60).content == b"from here"
     content = b"an input"
     sha256 = hashlib.sha256(content).hexdigest()
     store.extend("up", 0, [content], len(content))
     store.finish("up", sha256, len(content))
-    assert httpx.get(store.url(sha256, 60)).content == content
+    assert httpx.get(store.url(sha256, 60), timeout=60).content == content
 
 
 def test_what_is_signed_is_the_key_the_time_and_the_verb(store: S3Store) -> None:

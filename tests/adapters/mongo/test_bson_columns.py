@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuagent.adapters.mongo.bson_batches import Batches
-from gpuagent.adapters.mongo.bson_columns import NO_TIME, BsonColumns, ColumnKind
+from gpuagent.adapters.mongo.bson_columns import BsonColumns
+from gpuagent.adapters.mongo.bson_values import NO_TIME, ColumnKind
 from gpuagent.errors import StoreError
 
 KINDS = {

@@ -5,7 +5,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from gpuagent.adapters.mongo import embedded_secrets, embedded_supervisor
 from gpuagent.adapters.mongo.embedded import Mongod, MongodError, find_binary, start
 from gpuagent.adapters.mongo.embedded_secrets import KEY, PASSWORD, PASSWORD_NEW, USER
 from gpuagent.wire.child_environment import child_environment
+from mock_vendor.chain import free_port
 from tests.support.eventually import eventually
 
 SECRET = "a-secret-of-the-user-that-no-child-needs"
@@ -33,7 +33,7 @@ FORBIDDEN = 13, 18
 
 @contextmanager
 def client(uri: str) -> Iterator[MongoClient[dict[str, Any]]]:
-    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as opened:
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=60_000) as opened:
         yield opened
 
 
@@ -115,9 +115,7 @@ def unprotected(home: Path) -> Iterator[str]:
     """A mongod as earlier versions ran it, which ends as by a power cut."""
     data = home / "data"
     data.mkdir(parents=True)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = {"dbpath": data, "bind_ip": "127.0.0.1", "port": port, "replSet": "gpuagent", "oplogSize": 128}
     command = [str(find_binary()), "--quiet", "--nounixsocket", *(f"--{key}={value}" for key, value in options.items())]
     uri = f"mongodb://127.0.0.1:{port}/?directConnection=true"

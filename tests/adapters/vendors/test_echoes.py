@@ -35,7 +35,7 @@ JOB = Authorized("a" * 24, quote(), 0, authorization(), HEADER)
 
 @pytest.fixture
 def api() -> Iterator[HttpVendor]:
-    with closing(HttpVendor({"GPU_VENDOR_SECRET": SECRET}.get, quote_s=2, submit_s=2, status_s=2)) as api:
+    with closing(HttpVendor({"GPU_VENDOR_SECRET": SECRET}.get, quote_s=60, submit_s=60, status_s=60)) as api:
         yield api
 
 
@@ -48,7 +48,7 @@ def calls(api: HttpVendor, vendor: Vendor) -> dict[str, Callable[[], Any]]:
         "cancel": lambda: api.cancel(vendor, VendorJob("v")),
         "input": lambda: api.input_received(vendor, RESERVED, FILE),
         "sending": lambda: api.send_input(vendor, RESERVED, FILE, 0, [b"abc"]),
-        "file": lambda: list(api.read_file(vendor, VendorJob("v"), FILE, 0, 2)),
+        "file": lambda: list(api.read_file(vendor, VendorJob("v"), FILE, 0, 60)),
     }
 
 

@@ -156,7 +156,7 @@ def test_what_authenticates_us_goes_to_no_other_place(cdp: CdpServer, wallet: Cd
 
 def test_silence_is_asked_again(cdp: CdpServer) -> None:
     address = cdp.open_account(NAME)
-    with closing(client_of(cdp, attempt_s=1)) as impatient:
+    with closing(client_of(cdp, attempt_s=2)) as impatient:
         check_asked_again(cdp, CdpWallet(impatient, address, TOKEN), Fault(wait=True))
 
 

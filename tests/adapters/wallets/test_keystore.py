@@ -166,6 +166,38 @@ def test_two_passwords_that_differ_make_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_new_keystore_takes_no_password_that_is_easily_guessed(tmp_path: Path) -> None:
+    file, short = tmp_path / "password", "swordfish"
+    file.touch(0o600)
+    file.write_text(short)
+    ways: tuple[dict[str, Any], ...] = (
+        {"typed": f"{short}\n{short}\n"},
+        {"X402_KEYSTORE_PASSWORD": short},
+        {"X402_KEYSTORE_PASSWORD_FILE": file},
+    )
+    for verb in ("new", "import"):
+        for way in ways:
+            result = gpuagent(verb, tmp_path / "new.json", X402_PRIVATE_KEY=KEY, **way)
+            assert (result.exit_code, "12 characters or more, 5 of them different" in result.stderr) == (2, True)
+            assert short not in result.output
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_a_new_keystores_password_is_to_have() -> None:
+    for weak in ("", "abc", "elevenchars", " " * 12, " abc         ", "a" * 40, "123412341234", "p\u00e4ssw\u00f6rter"):
+        assert "easily guessed" in keystore.weakness(weak.encode()), weak
+    for strong in (PASSWORD.encode(), b"twelve chars", b"\xff\xfe\xfd\xfc\xfb" * 3):
+        assert keystore.weakness(strong) == ""
+
+
+def test_a_keystore_with_a_short_password_opens(tmp_path: Path) -> None:
+    """Made elsewhere, or before there was a minimum."""
+    file = tmp_path / "wallet.json"
+    file.touch(0o600)
+    file.write_text(json.dumps(Account.encrypt(KEY, "abc", kdf="pbkdf2", iterations=10)))
+    assert private_key(X402_KEYSTORE=file, X402_KEYSTORE_PASSWORD="abc") == KEY
+
+
 def test_a_key_is_imported(tmp_path: Path) -> None:
     file = tmp_path / "new.json"
     result = gpuagent("import", file, "--json", X402_PRIVATE_KEY=KEY, X402_KEYSTORE_PASSWORD=PASSWORD)

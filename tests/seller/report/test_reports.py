@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from mock_vendor.chain import free_port
 from mock_vendor.market import PracticeMarket
 from seller.config import Config, read_config
 from seller.errors import BadSetting
@@ -87,12 +88,10 @@ def play(desk: Desk) -> None:
 def test_metrics_stand_at_an_address_of_their_own(tmp_path: Path) -> None:
     with sold(tmp_path) as desk:
         play(desk)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            place = f"127.0.0.1:{probe.getsockname()[1]}"
+        place = f"127.0.0.1:{free_port()}"
         close = serve_metrics(place, desk.shop, tmp_path)
         try:
-            lines = httpx.get(f"http://{place}/metrics", trust_env=False).text.splitlines()
+            lines = httpx.get(f"http://{place}/metrics", trust_env=False, timeout=60).text.splitlines()
             with pytest.raises(BadSetting, match=f"metrics={place}: cannot listen there"):
                 serve_metrics(place, desk.shop, tmp_path)
         finally:
@@ -114,13 +113,11 @@ def test_metrics_stand_at_an_address_of_their_own(tmp_path: Path) -> None:
 
 
 def test_metrics_at_an_address_of_ipv6(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_INET6) as probe:
-        probe.bind(("::1", 0))
-        place = f"[::1]:{probe.getsockname()[1]}"
+    place = f"[::1]:{free_port()}"
     with sold(tmp_path) as desk:
         close = serve_metrics(place, desk.shop, tmp_path)
         try:
-            assert httpx.get(f"http://{place}/metrics", trust_env=False).status_code == 200
+            assert httpx.get(f"http://{place}/metrics", trust_env=False, timeout=60).status_code == 200
         finally:
             close()
 

@@ -225,14 +225,14 @@ def test_images_that_are_not_to_be_had(make_runner: MakeRunner, engine: OwnEngin
     """A registry that takes the connection and says nothing, then none at all, and a name of no registry."""
     with socket.create_server(("127.0.0.1", 0)) as registry:
         host = f"127.0.0.1:{registry.getsockname()[1]}"
-        runner = make_runner(images=["127.0.0.1*", "localhost/*"], pull_s=1.0)
+        runner = make_runner(images=["127.0.0.1*", "localhost/*"], pull_s=4.0)
         runner.start(order(job_id="silent", image=f"{host}/x"))
         runner.start(order(job_id="stopped", image=f"{host}/y"))
         runner.start(order(job_id="local", image="localhost/gone"))
         runner.start(order(job_id="closed", image="127.0.0.1:1/x"))
         runner.stop("stopped", "the buyer cancelled it")
         assert ended(runner, "local").reason == "the image localhost/gone:latest is no longer on the seller's machine"
-        assert ended(runner, "silent").reason == f"the image {host}/x:latest could not be pulled within 1 s"
+        assert ended(runner, "silent").reason == f"the image {host}/x:latest could not be pulled within 4 s"
         assert ended(runner, "stopped").reason == "the buyer cancelled it"
         assert "could not be pulled" in ended(runner, "closed").reason
 

@@ -3,7 +3,6 @@
 import multiprocessing
 import random
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -14,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import psutil
 
-from mock_vendor.chain import advance_time, rpc
+from mock_vendor.chain import advance_time, free_port, rpc
 from mock_vendor.market import PracticeMarket, open_market
 from mock_vendor.settings import read_settings
 from seller.config import read_config
@@ -27,9 +26,7 @@ from tests.tools.seller_campaign.report import Report
 from tests.tools.seller_campaign.victim import DEATHS, EVIDENCE, FORGETS, POINTS, POINTS_LEFT, Life, live
 
 AT_RANDOM, PARENT = "at random", "parent of workers"
-PORTS = range(20_000, 30_000)
-"""Below those that systems give to whoever asks for any."""
-MAIN_S, DRAIN_S, POINT_S = 300.0, 60.0, 8.0
+MAIN_S, DRAIN_S, POINT_S = 1200.0, 240.0, 8.0
 """A campaign that takes longer is stuck; a victim that has not come to its point by then dies where it is."""
 EXPIRY_S = 600
 """Longer than any authorization of a buyer lives."""
@@ -238,15 +235,6 @@ def _wait_for_jobs(jobs: Path) -> None:
     with suppress(FileNotFoundError):
         while any(JobFolder(path).is_held() for path in jobs.iterdir()) and time.monotonic() < ends_at:
             time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port that stays ours between two lives: the system hands out none of these to others."""
-    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def campaign(seed: int, aims: Aims, say: Callable[[str], object] = lambda _: None) -> Report:

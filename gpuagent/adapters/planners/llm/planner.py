@@ -55,10 +55,10 @@ class LlmPlanner:
         prompt = llm_prompt.write(context, objection)
         worst = self.cost_max(prompt)
         if worst > context.asking_max:
-            kept = ", and the rest is kept for the jobs" if context.jobs_missing else ""
+            reserve = ", and the rest is kept for the jobs" if context.jobs_missing else ""
             raise PlannerError(
                 f"asking {self._models[0].name} may cost {show_usd(worst)}, "
-                f"available are {show_usd(context.asking_max)}{kept}"
+                f"available are {show_usd(context.asking_max)}{reserve}"
             )
         consultation = Consultation(prompt, self._clock)
         for model in self._models:

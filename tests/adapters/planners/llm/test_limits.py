@@ -23,7 +23,7 @@ from tests.support.llm_factories import (
     problems,
     refusal,
 )
-from tests.support.llm_server import LlmServer, ScriptedReply, start_reply
+from tests.support.llm_server import ChatRequest, LlmServer, ScriptedReply, start_reply
 
 
 @both_clients
@@ -92,10 +92,18 @@ BROKEN: dict[str, tuple[ScriptedReply, str]] = {
 
 @both_clients
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_a_server_may_do_to_a_call(llm_server: LlmServer, make_llm: MakePlanner, model: str, case: str) -> None:
+def test_what_a_server_may_do_to_a_call(
+    llm_server: LlmServer, make_llm: MakePlanner, manual_clock: ManualClock, model: str, case: str
+) -> None:
     reply, problem = BROKEN[case]
-    llm_server.script(reply)
-    planner = make_llm(model, timeout_s=0.7)
+    timeout_s = 2.0 if reply.manner in ("late", "drip") else 60.0  # what ends by itself does so on a busy machine too
+
+    def broken(_: ChatRequest) -> ScriptedReply:
+        manual_clock.now += timeout_s - 0.5  # which leaves no time for another try
+        return reply
+
+    llm_server.script(broken)
+    planner = make_llm(model, timeout_s=timeout_s)
     error = refusal(planner)
     assert problem in problems(error).lower() or problem in problems(error)
     assert len(llm_server.requests) == 1
