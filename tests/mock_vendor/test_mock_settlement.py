@@ -96,22 +96,22 @@ def refuse(monkeypatch: pytest.MonkeyPatch, till: Till) -> None:
 def test_a_transfer_that_reverts_is_sent_no_third_time(
     till: Till, offer: PaymentRequirements, buyer: Buyer, monkeypatch: pytest.MonkeyPatch, safety_note: Any
 ) -> None:
-    sent: list[Payment] = []
+    attempts: list[Payment] = []
 
     def revert(payment: Payment, _: PaymentRequirements) -> SettleResponse:
-        sent.append(payment)
+        attempts.append(payment)
         reason, tx = ERR_TRANSACTION_FAILED, "0x" + "7" * 64
         return SettleResponse(success=False, error_reason=reason, transaction=tx, network=offer.network)
 
     monkeypatch.setattr(till, "_settled", revert)
-    payment, other = (read_payment(buyer.sign(offer)) for _ in range(2))
+    payment, second = (read_payment(buyer.sign(offer)) for _ in range(2))
     for number in range(REVERTS_MAX + 2):
         assert isinstance(till.settle(payment, offer, first=number == 0), Unknown), (
             "it may be paid by another all along"
         )
-    assert len(sent) == REVERTS_MAX
-    till.settle(other, offer, first=True)
-    assert sent[-1] is other
+    assert len(attempts) == REVERTS_MAX
+    till.settle(second, offer, first=True)
+    assert attempts[-1] is second
     safety_note(
         f"each authorization costs the gas of {REVERTS_MAX} transactions at most, and takes a place until it ends"
     )

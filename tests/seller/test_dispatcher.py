@@ -229,24 +229,25 @@ def test_a_clock_that_is_set_back_holds_nothing_up(tmp_path: Path, safety_note: 
 def test_a_clock_that_is_set_ahead_gives_up_nothing_that_was_paid_for(tmp_path: Path) -> None:
     clock, till = DeskClock(), FakeTill()
     with open_desk(tmp_path, terms=ROOM, keep_s=86_400, clock=clock, till=till) as desk:
-        kept = desk.bought("kept")
+        finished = desk.bought("finished")
         desk.step()
-        desk.runner.finish(kept, at=clock.at)
+        desk.runner.finish(finished, at=clock.at)
         desk.step()
         header, key = payment_header(desk.submit(order("s", secrets=["TOKEN"])).json()), new_key()
-        waits = desk.submit(order("s", secrets=["TOKEN"]), header, key, secrets={"TOKEN": "hf_a"}).json()["vendorJobId"]
+        sale = desk.submit(order("s", secrets=["TOKEN"]), header, key, secrets={"TOKEN": "hf_a"})
+        waiting = sale.json()["vendorJobId"]
         runner = desk.runner
     with open_desk(tmp_path, terms=ROOM, keep_s=86_400, clock=clock, till=till, runner=runner) as desk:
         till.chain_at = clock.at + 60
         desk.step(2 * 86_400)
         till.chain_at = None
         desk.step(TIDY_S)
-        assert (job(desk, kept)[0], job(desk, waits)[0]) == ("ended", "waiting")
+        assert (job(desk, finished)[0], job(desk, waiting)[0]) == ("ended", "waiting")
         till.chain_at = clock.at
         desk.step(TIDY_S)
         till.chain_at = clock.at
         desk.step(TIDY_S)
-        assert (job(desk, kept)[0], job(desk, waits)[0]) == ("forgotten", "failed")
+        assert (job(desk, finished)[0], job(desk, waiting)[0]) == ("forgotten", "failed")
 
 
 def test_it_drains(tmp_path: Path) -> None:

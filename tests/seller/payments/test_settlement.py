@@ -148,8 +148,8 @@ def test_what_was_transferred_is_settled_once_though_the_state_does_not_show_it(
     assert look_up(node, OLD + 100, TX, is_sent_now=True) == Paid(TX), "by the receipt of what was sent just now"
     with pytest.raises(NodeError, match="receipt"):
         look_up(node, OLD + 100, TX)  # a sale that is looked for again: it is not sent a second time
-    other = Node(head=OLD, used_in=OLD - 1, amount=4, forgets=True)
-    assert look_up(other, OLD + 100, TX, is_sent_now=True) == Open(), "a receipt of less proves nothing"
+    partial = Node(head=OLD, used_in=OLD - 1, amount=4, forgets=True)
+    assert look_up(partial, OLD + 100, TX, is_sent_now=True) == Open(), "a receipt of less proves nothing"
     safety_note("sold by the receipt; no second transfer is sent while the receipt is there")
 
 
