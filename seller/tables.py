@@ -63,6 +63,9 @@ def prepare(connection: sqlite3.Connection, path: Path, schema: str = SCHEMA) ->
         connection.close()
         raise Unreadable(f"folder: {path} was written by a newer gpuagent: pip install --upgrade 'gpuagent[seller]'")
     connection.execute("PRAGMA journal_mode=WAL")
+    if _version(connection) < VERSION:
+        # Before any column: an older seller is to refuse, too, what a kill leaves half upgraded.
+        connection.execute(f"PRAGMA user_version={VERSION}")
     connection.executescript(schema)
     for table, column, kind in ADDED:
         if column not in _columns(connection, table):
@@ -70,8 +73,6 @@ def prepare(connection: sqlite3.Connection, path: Path, schema: str = SCHEMA) ->
     if "doomed" in _columns(connection, "jobs"):
         connection.executescript(f"BEGIN; {OLDER_JOBS} COMMIT;")
     connection.executescript(INDEXES)
-    if _version(connection) < VERSION:
-        connection.execute(f"PRAGMA user_version={VERSION}")
 
 
 def _version(connection: sqlite3.Connection) -> int:

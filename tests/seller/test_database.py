@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seller.database import Database, Job, NoRoom, Purchase, Quote, Room
+from seller.tables import VERSION, prepare
 
 JOB = Job("v-1", "v", "first", "A100", "1", 5, 7.0, job_order="{}", start="waiting")
 FREQUENT = {
@@ -55,3 +56,21 @@ def test_the_last_slot_is_sold_once(tmp_path: Path) -> None:
         database.finish(purchase("first"), JOB, "0xtx", {})
         with pytest.raises(NoRoom):
             database.begin(purchase("second"), Room(of_payer=1))
+
+
+def test_an_upgrade_that_is_killed_is_known_to_an_older_seller_and_gone_on_with(tmp_path: Path) -> None:
+    """The older one could read no row that has a column more, and says instead that a newer one wrote it."""
+    path = tmp_path / "seller.sqlite3"
+    Database(path).close()
+    with closing(sqlite3.connect(path)) as older:
+        older.executescript("DROP INDEX purchases_to_look_at; ALTER TABLE purchases DROP COLUMN looks;")
+        older.execute("PRAGMA user_version=1")
+    with closing(sqlite3.connect(path, isolation_level=None)) as killed:
+        killed.row_factory = sqlite3.Row
+        killed.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ALTER_TABLE else 0)
+        with pytest.raises(sqlite3.DatabaseError, match="not authorized"):
+            prepare(killed, path)
+    with closing(sqlite3.connect(path)) as half:
+        assert half.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    with closing(Database(path)) as whole:
+        assert whole.to_look_at() == []
