@@ -19,6 +19,7 @@ over HTTP, by the command line, on a screen, or through the module that others i
 """
 COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/agent/test_collect.py": ("gpuagent.agent.collect", "gpuagent.agent.deliver", "gpuagent.agent.judge"),
+    "tests/api/test_auth.py": ("gpuagent.api.guarded_route",),
     "tests/api/test_files.py": ("gpuagent.api.routes.files",),
     "tests/api/test_jobs.py": ("gpuagent.api.routes.uploads",),
     "tests/cli/test_run_files.py": (
