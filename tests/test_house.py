@@ -19,7 +19,6 @@ over HTTP, by the command line, on a screen, or through the module that others i
 """
 COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/agent/test_collect.py": ("gpuagent.agent.collect", "gpuagent.agent.deliver", "gpuagent.agent.judge"),
-    "tests/api/test_auth.py": ("gpuagent.api.guarded_route",),
     "tests/api/test_files.py": ("gpuagent.api.routes.files",),
     "tests/api/test_jobs.py": ("gpuagent.api.routes.uploads",),
     "tests/cli/test_run_files.py": (
@@ -43,7 +42,10 @@ COVERED_FROM_OUTSIDE: dict[str, tuple[str, ...]] = {
     "tests/agent/test_approve.py": ("gpuagent.cli.approve", "gpuagent.cli.policy"),
     "tests/agent/test_caps.py": ("gpuagent.adapters.mongo.policy",),
     "tests/agent/test_plan.py": ("gpuagent.adapters.mongo.past_jobs",),
-    "tests/api/test_auth.py": ("gpuagent.cli.serve",),
+    "tests/api/test_auth.py": (
+        "gpuagent.api.guarded_route",
+        "gpuagent.cli.serve",
+    ),
     "tests/browser/test_page.py": ("gpuagent.console.server", "gpuagent.cli.console"),
     "tests/console/test_environments.py": ("gpuagent.adapters.mongo.users",),
     "tests/api/test_due.py": ("gpuagent.adapters.mongo.leases",),
