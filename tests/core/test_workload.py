@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gpuagent.core.job_secrets import is_own_variable
-from gpuagent.core.units import parse_delay, parse_duration, parse_interval, parse_size
+from gpuagent.core.units import parse_duration, parse_size
 from gpuagent.core.workload import MetricTest, Workload, from_canonical
 
 HASH = "a" * 64
@@ -23,26 +23,6 @@ def workload(**fields: Any) -> Workload:
 )
 def test_durations(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds
-
-
-def test_a_number_without_a_unit_is_asked_for_one() -> None:
-    for text in ("15", " 1.5 ", "0"):
-        with pytest.raises(ValueError, match=rf"say the unit: {text.strip()}s, {text.strip()}m or {text.strip()}h"):
-            parse_duration(text)
-    assert (parse_delay(" 0 "), parse_delay("15m")) == (0, 900)
-    with pytest.raises(ValueError, match="say the unit: 15s"):
-        parse_delay("15")
-
-
-@pytest.mark.parametrize(("text", "seconds"), [("30", 30), ("0.1", 0.1), ("0", 0), ("5m", 300), ("1h30m", 5400)])
-def test_an_interval_is_a_duration_or_seconds(text: str, seconds: float) -> None:
-    assert parse_interval(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "nan", "inf", "-1", "1e3", "5x", "soon"])
-def test_no_intervals(text: str) -> None:
-    with pytest.raises(ValueError, match="is no duration"):
-        parse_interval(text)
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "-1h", "1:30", "1m2h", "2 hours", "1e9h", "٣h", "0.0001s", "1h 30m"])
