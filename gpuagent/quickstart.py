@@ -1,6 +1,7 @@
 """The quickstart notebook's verbs: connect, launch a run, follow it to its end, show its books."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
@@ -10,9 +11,10 @@ from gpuagent.books.audit import Books, audit
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd, show_usd
 from gpuagent.core.status import status_text
+from gpuagent.errors import VendorError
 from gpuagent.practice import demo
 from gpuagent.practice.delivery import delivery_of, delivery_parts, example_job
-from gpuagent.practice.faults import JOBS_FAIL
+from gpuagent.practice.faults import FaultSwitches
 from gpuagent.render.books import books_table
 from gpuagent.render.run import jobs_table
 from gpuagent.session import Session, connect
@@ -30,13 +32,10 @@ __all__ = ["books", "connect", "follow", "launch"]
 def launch(session: Session, job: str, budget: str, fail_vendor: str = "none") -> Run:
     """A new run. job: the name of an example, or the path of a job file. budget: USD.
 
-    fail_vendor: the practice vendor whose machines are lost from now on, where there are practice vendors.
+    fail_vendor: the practice vendor whose machines are lost until the run has been followed, where there are such.
     Raises BadInput, WalletUnfunded, VendorError.
     """
     sealed = example_job(job) if job in example_jobs() else open_job(Path(job), {}, Download(egress(os.environ)))
-    if session.faults:
-        for vendor in session.agent.store.vendors():
-            session.faults.switch(vendor.vendor_id, JOBS_FAIL, vendor.vendor_id == fail_vendor)
     order = Order(
         goal="",
         budget=parse_usd(budget),
@@ -44,19 +43,37 @@ def launch(session: Session, job: str, budget: str, fail_vendor: str = "none") -
         workload=sealed.workload,
         sources=sealed.sources,
     )
-    run = start(order, session.agent.ports)
+    with ExitStack() as failing:
+        if session.faults:
+            failing.callback(session.faults.restore)
+            session.faults.fail_for_a_while(fail_vendor, [vendor.vendor_id for vendor in session.agent.store.vendors()])
+        run = start(order, session.agent.ports)
+        failing.pop_all()  # follow() switches back
     show(f'run {run.run_id}: "{run.goal}", {run.max_hours} h of {run.gpu_type}, at most {show_usd(run.budget)}')
     if note := session.faults.note() if session.faults else "":
-        show(f"[dim]{note} They stay on for later runs, until they are turned off.[/]")
+        show(f"[dim]{note} What this run switched on goes off when it has been followed, or the session ends.[/]")
     return run
 
 
 def follow(session: Session, run: Run) -> Run:
-    """Tick the run to its end, printing each observation once. Raises as tick() does."""
+    """Tick the run to its end, printing each observation once; whatever becomes of it, launch()'s fault goes off.
+
+    Raises as tick() does.
+    """
     pace = demo.PRACTICE_PACE if session.faults else session.agent.ports.pace
-    run = demo.follow(run, session.agent, show, pace)
+    with ExitStack() as failing:
+        if session.faults:
+            failing.callback(_switch_back, session.faults)
+        run = demo.follow(run, session.agent, show, pace)
     show(f"\n[bold]run {run.status}[/]: {run.reason}")
     return run
+
+
+def _switch_back(faults: FaultSwitches) -> None:
+    try:
+        faults.restore()
+    except VendorError as error:
+        show(f"[dim]the practice fault may still be on: {error}[/]")
 
 
 def books(session: Session, run: Run) -> Books:

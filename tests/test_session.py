@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from gpuagent.adapters.planners.registry import PlannerRegistry
 from gpuagent.adapters.planners.stub import StubPlanner
 from gpuagent.cli.lab import LAB_CONFIG, lab_environment, notebooks_folder
 from gpuagent.core.ports.planner import Planner
-from gpuagent.errors import ConfigError, VendorError
+from gpuagent.errors import BadInput, ConfigError, UnknownRun, VendorError
 from gpuagent.practice import stack
 from gpuagent.practice.faults import FAULTS, JOBS_FAIL, fault_switches
 from gpuagent.session import open_records, open_session, resolved_environment
@@ -60,6 +61,7 @@ def test_the_quickstart_survives_the_failing_vendor(world: World, capsys: pytest
         assert session.faults
         assert session.faults.on() == {("gpu_vendor_1", JOBS_FAIL)}
         assert quickstart.follow(session, run).status == "completed"
+        assert session.faults.on() == set()
         assert quickstart.books(session, run).balanced
     output = capsys.readouterr().out
     assert "gpu_vendor_1 failed the job" in output
@@ -67,6 +69,29 @@ def test_the_quickstart_survives_the_failing_vendor(world: World, capsys: pytest
     assert re.search(r"gpu_vendor_2 went on from \d\d% of the work: 0\.\d+ h were bought there, 0\.\d+ h saved", output)
     assert "the model writes: " in output
     assert "the books balance" in output
+
+
+def test_a_fault_goes_off_however_the_quickstart_ends(world: World) -> None:
+    """At the vendors of another process, which go on; what had been set there before is there again."""
+
+    def scripts() -> dict[str, str]:
+        scripts = world.market.control("GET", "outcomes")["scripts"]
+        return {vendor_id: script for vendor_id, script in scripts.items() if script}
+
+    world.market.outcomes("gpu_vendor_2", "01")
+    before = scripts()
+    with open_session(world.environment) as session:
+        run = quickstart.launch(session, "tiny_llm", "5", "gpu_vendor_1")
+        assert {vendor_id for vendor_id, script in scripts().items() if "0" in script} == {"gpu_vendor_1"}
+        with pytest.raises(UnknownRun):
+            quickstart.follow(session, replace(run, run_id="f" * 24))
+        assert scripts() == before, "it was broken off"
+        with pytest.raises(BadInput):
+            quickstart.launch(session, "tiny_llm", "0", "gpu_vendor_1")
+        assert scripts() == before, "nothing was launched"
+        quickstart.launch(session, "tiny_llm", "5", "gpu_vendor_1")
+        quickstart.launch(session, "tiny_llm", "5", "gpu_vendor_3")
+    assert scripts() == before, "none was followed"
 
 
 def test_faults_are_those_of_the_mock(world: World) -> None:

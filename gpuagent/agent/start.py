@@ -26,6 +26,7 @@ from gpuagent.core.model import (
 from gpuagent.core.money import show_usd
 from gpuagent.core.ports import Ports
 from gpuagent.core.ports.store import Footing
+from gpuagent.core.units import exact_duration
 from gpuagent.core.workload import Source, Workload
 from gpuagent.errors import BadInput, ClocksDiffer, PolicyRefused, WalletUnfunded
 
@@ -117,8 +118,8 @@ class Order:
         if jobs and jobs.hedge_after:
             if after_s not in (None, jobs.hedge_after):
                 raise BadInput(
-                    f"the job file has jobs hedged after {jobs.hedge_after} s (jobs.hedge_after), and the order after "
-                    f"{after_s} s: change the job file, or leave it out of the order"
+                    f"the job file has jobs hedged after {exact_duration(jobs.hedge_after)} (jobs.hedge_after), and "
+                    f"the order after {exact_duration(after_s or 0)}: change the job file, or leave it out of the order"
                 )
             after_s = jobs.hedge_after
         if after_s is not None and not 0 <= after_s <= HEDGE_AFTER_MAX_S:

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_camel
 
 from gpuagent.agent.start import GOAL_MAX, TAG_MAX
 from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HEDGE_AFTER_MAX_S
+from gpuagent.core.units import parse_delay
 from gpuagent.core.workload import FILES_MAX
 
 RUN_ID = "66a1f2c9d53a3f9ef1f0c123"
@@ -17,6 +18,10 @@ def _number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("is to be a number, such as 5 or 1.4")  # noqa: TRY004 - pydantic explains a ValueError
     return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+def _delay(value: object) -> object:
+    return parse_delay(value) if isinstance(value, str) else value
 
 
 Usd = Annotated[Decimal, BeforeValidator(_number), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
@@ -30,14 +35,13 @@ Hours = Annotated[
 ShortText = Annotated[str, Field(min_length=1, max_length=64)]
 Tag = Annotated[str, Field(min_length=1, max_length=TAG_MAX)]
 HedgeAfter = Annotated[
-    int | None,
+    Annotated[int, Field(strict=True, ge=0, le=HEDGE_AFTER_MAX_S)] | None,
+    BeforeValidator(_delay),
     Field(
-        strict=True,
-        ge=0,
-        le=HEDGE_AFTER_MAX_S,
-        description="seconds past its expected time after which a job is bought once more, at another vendor; "
-        "0: never; none: as the job says",
+        description="how long past its expected time a job is bought once more, at another vendor: a duration such as "
+        '"15m", or a number of seconds; 0: never; none: as the job says',
     ),
+    WithJsonSchema({"type": ["integer", "string", "null"], "minimum": 0, "maximum": HEDGE_AFTER_MAX_S}),
 ]
 RunId = Annotated[str, Field(min_length=1, max_length=64, examples=[RUN_ID])]
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, open_database, print_json
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, interval, open_database, print_json
 from gpuagent.cli.groups import command_group
 from gpuagent.errors import BadInput, ConfigError, StoreError
 
@@ -17,7 +17,10 @@ alerts = command_group("Tell users what they must know: mail, chat, hooks.")
 
 @alerts.command("send")
 def alerts_send(
-    every: Annotated[float, typer.Option(min=0.0, help="Send again every so many seconds, until stopped.")] = 0.0,
+    every: Annotated[
+        float,
+        typer.Option(parser=interval, metavar="TIME", help="Send again so often, until stopped: 5m, or seconds."),
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Send what is due to each channel. Safe to run in several places at once, and to kill."""

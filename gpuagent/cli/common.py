@@ -21,6 +21,16 @@ RunId = Annotated[str, typer.Argument(help="The run's id.")]
 By = Annotated[str, typer.Option(help="Your name, which is recorded; default: your login name.")]
 
 
+def interval(value: str | float) -> float:
+    """Seconds of an option, as parse_interval() has them. Raises BadParameter."""
+    from gpuagent.core.units import parse_interval
+
+    try:
+        return parse_interval(str(value))
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; a bare number is seconds") from None
+
+
 @contextmanager
 def errors_explained() -> Iterator[None]:
     """Turn errors of ours into one line on stderr and an exit code; bugs keep their traceback."""

@@ -8,8 +8,17 @@ from typing import Annotated
 
 import typer
 
-from gpuagent.cli.common import errors_explained
+from gpuagent.cli.common import errors_explained, interval
 from gpuagent.errors import ConfigError
+
+IDLE_S = range(5, 86_401)
+
+
+def _idle(value: str | float) -> int:
+    seconds = int(interval(value))
+    if seconds not in IDLE_S:
+        raise typer.BadParameter(f"{value} cannot be: write 5s to 24h")
+    return seconds
 
 
 def console(
@@ -20,7 +29,12 @@ def console(
     browser: Annotated[bool, typer.Option(help="Open the browser, where no tokens are configured.")] = True,
     theme: Annotated[str, typer.Option(help="light or dark; a visitor chooses by ?theme=dark.")] = "light",
     visitors: Annotated[int, typer.Option(min=1, max=100, help="Pages open at once, about 100 MB each.")] = 8,
-    idle: Annotated[int, typer.Option(min=5, max=86_400, help="End a page's process N s after it was left.")] = 300,
+    idle: Annotated[
+        float,
+        typer.Option(
+            parser=_idle, metavar="TIME", help="End a page's process so long after it is left: 5m, or seconds."
+        ),
+    ] = 300,
 ) -> None:
     """Serve the run console without Jupyter until stopped. The first line is its URL.
 
@@ -63,5 +77,5 @@ def console(
                 port=port,
                 theme=theme,
                 visitors_max=visitors,
-                idle_s=idle,
+                idle_s=int(idle),
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, print_json
+from gpuagent.cli.common import EXIT_OTHER, AsJson, console, errors_explained, interval, print_json
 from gpuagent.errors import BadInput
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ PROBLEMS_SHOWN = 10
 Threads = Annotated[int, typer.Option(min=1, max=256, help="Runs that a process ticks at once.")]
 Processes = Annotated[int, typer.Option(min=1, max=256, help="Processes of this machine; 1: this one.")]
 Scheduler = Annotated[str, typer.Option(help="A Dask scheduler whose workers tick, such as tcp://10.0.0.5:8786.")]
-Every = Annotated[float, typer.Option(min=0.0, help="Seconds from one tick of a run to its next.")]
+Every = Annotated[
+    float, typer.Option(parser=interval, metavar="TIME", help="From one tick of a run to its next: 1m, or seconds.")
+]
 UntilDone = Annotated[bool, typer.Option("--until-done", help="End when every run is over.")]
 MetricsAt = Annotated[str, typer.Option("--metrics", help="HOST:PORT to serve Prometheus metrics at.")]
 

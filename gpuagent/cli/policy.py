@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gpuagent.cli.common import AsJson, By, console, errors_explained, open_database, print_json, user_name
+from gpuagent.cli.common import AsJson, By, console, errors_explained, interval, open_database, print_json, user_name
 from gpuagent.cli.groups import command_group
 from gpuagent.cli.policy_budget import budgets
 from gpuagent.errors import BadInput
@@ -53,7 +53,16 @@ def policy_set(  # the limits are read from options.params
     wallet_per_day: Annotated[str | None, _usd("What a wallet may pay in 24 hours.")] = None,  # noqa: ARG001
     approval_above: Annotated[str | None, _usd("A larger payment waits for an approval.")] = None,  # noqa: ARG001
     new_vendor: Annotated[str | None, _usd("What a vendor that is not proven may get in all.")] = None,  # noqa: ARG001
-    approval_seconds: Annotated[float | None, typer.Option(help="How many seconds it waits at most.")] = None,
+    approval_wait: Annotated[
+        float | None,
+        typer.Option(
+            "--approval-wait",
+            "--approval-seconds",
+            parser=interval,
+            metavar="TIME",
+            help="How long it waits at most: 30m, or seconds.",
+        ),
+    ] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="NAME=USD|none", help="A tag's total; repeatable.")] = None,
     inputs_to: Annotated[  # noqa: ARG001
         str | None, typer.Option(metavar="any|trusted", help="Which vendors get a job's input files.")
@@ -93,8 +102,8 @@ def policy_set(  # the limits are read from options.params
         for rule in RULES:
             if (text := options.params[rule.name]) is not None:
                 changes[rule.name] = rule.parse(text)
-        if approval_seconds is not None:
-            changes["approval_s"] = approval_seconds
+        if approval_wait is not None:
+            changes["approval_s"] = approval_wait
         tags = dict(map(_tag, tag or ()))
         if not changes and not tags:
             raise BadInput("name at least one limit to change: `gpuagent policy set --help` lists them")

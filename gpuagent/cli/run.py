@@ -25,7 +25,7 @@ from gpuagent.cli.common import (
 from gpuagent.cli.groups import command_group
 from gpuagent.cli.job_options import JobEnv, JobFile, JobRoot, read_job
 from gpuagent.cli.watch import following
-from gpuagent.core.units import parse_seconds
+from gpuagent.core.units import parse_delay
 from gpuagent.errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def run_start(
     hedge_after: Annotated[
         str,
         typer.Option(
-            help="Buy a job once more elsewhere when it is so late, such as 15m; default: the job's, or never."
+            metavar="TIME",
+            help="Buy a job once more elsewhere when it is so late, such as 15m; 0: never; default: the job's.",
         ),
     ] = "",
     user: Annotated[str, typer.Option(help="The user whose run it is.")] = "local",
@@ -243,9 +244,9 @@ def _exit_as(run: "Run") -> None:
 
 
 def _delay(text: str) -> int:
-    """Seconds, of a duration or a number of them."""
+    """Seconds of a duration, 0 for never. Raises BadInput."""
     try:
-        return parse_seconds(text)
+        return parse_delay(text)
     except ValueError as error:
         raise BadInput(f"--hedge-after: {error}, or 0 for never") from None
 

@@ -10,21 +10,28 @@ BYTES = {
     **{"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40},
 }
 _DURATION = re.compile("".join(rf"(?:(\d+(?:\.\d+)?){unit})?" for unit in SECONDS), re.ASCII)
+_NUMBER = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", re.ASCII)
 
 
 def parse_duration(text: str) -> int:
-    """Whole seconds. Raises ValueError."""
+    """Whole seconds. Raises ValueError, also for a number without a unit: hours to some are seconds to others."""
     match = _DURATION.fullmatch(text.strip())
     if not match or not any(match.groups()):
-        raise ValueError(f"{text!r} is no duration: write it like 2h, 90s or 1h30m")
+        advice = f"; say the unit: {text.strip()}s, {text.strip()}m or {text.strip()}h" if _is_number(text) else ""
+        raise ValueError(f"{text!r} is no duration: write it like 2h, 90s or 1h30m{advice}")
     seconds = sum(Decimal(part) * unit for part, unit in zip(match.groups(), SECONDS.values(), strict=True) if part)
     return _whole(Decimal(seconds), text, "seconds")
 
 
-def parse_seconds(text: str) -> int:
-    """Whole seconds of a duration, or of a number of them. Raises ValueError."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else parse_duration(text)
+def parse_delay(text: str) -> int:
+    """Whole seconds of a duration, where 0 is for never and needs no unit. Raises ValueError."""
+    return 0 if text.strip() == "0" else parse_duration(text)
+
+
+def parse_interval(text: str) -> float:
+    """Seconds of a duration, or of a number of them, for what has always been given in seconds. Raises ValueError."""
+    return float(text) if _is_number(text) else float(parse_duration(text))
 
 
 def parse_size(text: str) -> int:
@@ -79,6 +86,10 @@ def show_size(size: int) -> str:
         return f"{size} B"
     power = min((len(str(size)) - 1) // 3, 4)
     return f"{Decimal(size) / 1000**power:.1f} {('kB', 'MB', 'GB', 'TB')[power - 1]}"
+
+
+def _is_number(text: str) -> bool:
+    return bool(_NUMBER.fullmatch(text.strip()))
 
 
 def _whole(number: Decimal, text: str, unit: str) -> int:

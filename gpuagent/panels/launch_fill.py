@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from gpuagent.agent.start import Order
 from gpuagent.core.gpus import spelling
 from gpuagent.core.money import show_usd
+from gpuagent.core.units import exact_duration
 from gpuagent.errors import BadInput
 from gpuagent.panels.launch_form import LaunchForm
 from gpuagent.wire.job_file import read_job_file
@@ -27,7 +28,8 @@ def fill(form: LaunchForm, order: Order) -> list[str]:
     fields["count"].widget.value = "1" if is_in_job_file else str(order.count or 1)
     fields["at_once"].widget.value = "1" if is_in_job_file else str(order.jobs_open_max)
     in_job_file = order.workload.jobs.hedge_after if order.workload and order.workload.jobs else None
-    fields["hedge_after"].widget.value = "" if order.hedge_after in (None, in_job_file) else str(order.hedge_after)
+    delay = order.hedge_after
+    fields["hedge_after"].widget.value = "" if delay is None or delay == in_job_file else exact_duration(delay)
     return notes
 
 

@@ -5,7 +5,7 @@ from decimal import Decimal, InvalidOperation
 from gpuagent.agent.start import HOURS_MAX, TAG_MAX
 from gpuagent.core.model import AT_ONCE_MAX, COUNT_MAX, HOURS_MIN
 from gpuagent.core.money import parse_usd
-from gpuagent.core.units import parse_seconds
+from gpuagent.core.units import parse_delay
 from gpuagent.errors import BadInput
 
 
@@ -35,7 +35,7 @@ def hedge_after(text: str) -> int | None:
     if not text.strip():
         return None
     try:
-        return parse_seconds(text.strip())
+        return parse_delay(text)
     except ValueError as error:
         raise BadInput(f"{error}; 0 for never") from None
 

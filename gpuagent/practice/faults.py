@@ -1,8 +1,8 @@
 """Fault switches of the practice vendors, so that a user can watch a recovery."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -29,6 +29,8 @@ class FaultSwitches:
     """The fault switches of a practice market. Every method raises VendorError where the market does not obey."""
 
     client: httpx.Client
+    _scripts_before: dict[str, str] = field(default_factory=dict)
+    """The scripts of outcomes that restore() puts back, by vendor."""
 
     def on(self) -> set[tuple[str, str]]:
         """The (vendor_id, fault) that are switched on, of FAULTS."""
@@ -52,6 +54,19 @@ class FaultSwitches:
             self._request("PUT", "outcomes", vendorId=vendor_id, script=SCRIPT if on else "")
         else:
             self._request("PUT" if on else "DELETE", "faults", vendorId=vendor_id, name=fault)
+
+    def fail_for_a_while(self, failing: str, vendor_ids: Iterable[str]) -> None:
+        """Have the jobs of one of these vendors fail, and of no other, until restore() or the end of the session."""
+        scripts = self._request("GET", "outcomes")["scripts"]
+        for vendor_id in vendor_ids:
+            self._scripts_before.setdefault(vendor_id, scripts.get(vendor_id, ""))
+            self.switch(vendor_id, JOBS_FAIL, vendor_id == failing)
+
+    def restore(self) -> None:
+        """Put back what fail_for_a_while() has changed, whoever had set it."""
+        for vendor_id, script in [*self._scripts_before.items()]:
+            self._request("PUT", "outcomes", vendorId=vendor_id, script=script)
+            del self._scripts_before[vendor_id]
 
     def _request(self, method: str, path: str, **body: str) -> Mapping[str, Any]:
         try:
@@ -86,4 +101,9 @@ def fault_switches(environ: Mapping[str, str]) -> Iterator[FaultSwitches | None]
         raise ConfigError("GPU_VENDOR_SECRET holds characters that no token has: copy it again")
     token = {"Authorization": f"Bearer {environ.get('GPU_VENDOR_SECRET', '')}"}
     with httpx.Client(base_url=environ["VENDOR_URL"], headers=token, timeout=TIMEOUT_S, trust_env=False) as client:
-        yield FaultSwitches(client)
+        switches = FaultSwitches(client)
+        try:
+            yield switches
+        finally:
+            with suppress(VendorError):  # a market that has ended has no faults
+                switches.restore()

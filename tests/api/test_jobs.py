@@ -57,11 +57,20 @@ def test_several_jobs_are_asked_for_in_the_job_or_beside_it(served: Served) -> N
 
 def test_hedges_are_asked_for_in_the_job_or_beside_it(served: Served) -> None:
     job = {**JOB, "jobs": {"hedge_after": "15m"}}
-    for body in ({"job": job}, {"job": JOB, "hedgeAfter": 900}, {"goal": "x", "hedgeAfter": 900}):
+    for body in (
+        {"job": job},
+        {"job": JOB, "hedgeAfter": 900},
+        {"job": JOB, "hedgeAfter": "15m"},
+        {"goal": "x", "hedgeAfter": 900},
+    ):
         assert served.post("/api/agent-start", {**ORDER, **body})["hedging"]["afterSeconds"] == 900
     problem = served.post("/api/agent-start", {**ORDER, "job": job, "hedgeAfter": 60}, 422)
-    assert "hedged after 900 s (jobs.hedge_after)" in problem["detail"]
+    assert "hedged after 15m (jobs.hedge_after)" in problem["detail"]
     assert "hedging" not in served.post("/api/agent-start", {**ORDER, "job": JOB, "hedgeAfter": 0})
+    for wrong in ("15", "soon", -1, 1.5, True):
+        problem = served.post("/api/agent-start", {**ORDER, "job": JOB, "hedgeAfter": wrong}, 422)
+        assert problem["detail"].startswith("body.hedgeAfter: ")
+    assert "say the unit" in served.post("/api/agent-start", {**ORDER, "goal": "x", "hedgeAfter": "15"}, 422)["detail"]
 
 
 def test_an_object_and_an_upload_in_pieces(served: Served) -> None:

@@ -73,7 +73,8 @@ def test_a_dry_run_says_what_would_be_sent_to_whom(world: World, gpuagent: Comma
 def test_a_delay_after_which_jobs_are_hedged(world: World, gpuagent: Command, job: Path) -> None:
     start = ("run", "start", *BUDGET, "--goal", "x")
     assert "no duration" in refused(world, gpuagent(*start, "--hedge-after", "soon"))
-    assert "2 times from the beginning" in refused(world, gpuagent(*start, "--hedge-after", "60", "--open-jobs", "2"))
+    assert "say the unit: 15s, 15m or 15h" in refused(world, gpuagent(*start, "--hedge-after", "15"))
+    assert "2 times from the beginning" in refused(world, gpuagent(*start, "--hedge-after", "60s", "--open-jobs", "2"))
     assert "hedged when 15 min late" in gpuagent(*start, "--hedge-after", "15m").stdout
     (run,) = world.reads.runs()
     like = ("run", "start", "--like", str(run["_id"]))

@@ -1,8 +1,8 @@
-"""Durations and sizes as readers see them; how they are read is tested with the job file (test_workload.py)."""
+"""Durations and sizes as readers see them, and as options give them; those of job files are in test_workload.py."""
 
 import pytest
 
-from gpuagent.core.units import show_duration, show_size
+from gpuagent.core.units import parse_delay, parse_duration, parse_interval, show_duration, show_size
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,23 @@ def test_a_size_is_short(size: int, text: str) -> None:
 )
 def test_a_duration_is_short(seconds: float, text: str) -> None:
     assert show_duration(seconds) == text
+
+
+def test_a_number_without_a_unit_is_asked_for_one() -> None:
+    for text in ("15", " 1.5 ", "0"):
+        with pytest.raises(ValueError, match=rf"say the unit: {text.strip()}s, {text.strip()}m or {text.strip()}h"):
+            parse_duration(text)
+    assert (parse_delay(" 0 "), parse_delay("15m")) == (0, 900)
+    with pytest.raises(ValueError, match="say the unit: 15s"):
+        parse_delay("15")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("30", 30), ("0.1", 0.1), ("0", 0), ("5m", 300), ("1h30m", 5400)])
+def test_an_interval_is_a_duration_or_seconds(text: str, seconds: float) -> None:
+    assert parse_interval(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "nan", "inf", "-1", "1e3", "5x", "soon"])
+def test_no_intervals(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration"):
+        parse_interval(text)
