@@ -17,6 +17,7 @@ from click.testing import Result
 from hypothesis import settings
 from typer.testing import CliRunner
 
+from gpuagent.adapters.mongo import run_list
 from gpuagent.cli import app
 from gpuagent.practice import stack
 from gpuagent.wire.recursion import LIFTED
@@ -46,6 +47,15 @@ def main_loop() -> Iterator[None]:
     asyncio.set_event_loop(loop)
     yield
     loop.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unhurried_lists() -> Iterator[None]:
+    """A list of runs and its count have time on a busy machine too, and still less than other reads."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_list, "DEADLINE_S", 15.0)
+        patch.setattr(run_list, "COUNT_S", 15.0)
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

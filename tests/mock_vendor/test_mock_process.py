@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import httpx
 import psutil
 import pytest
 
+from mock_vendor import chain
 from mock_vendor.chain import anvil, rpc
 from seller.errors import ChainError
 from tests.support.eventually import eventually
@@ -149,6 +151,14 @@ def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
         transfers = buyer.transfers(since=0)
         assert len(transfers) == 4 + len(payments)
         assert buyer.balance() == 1_000_000_000 - sum(log.args.amount for log in transfers)
+
+
+def test_a_port_is_free_and_none_that_the_system_hands_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = chain.free_port()
+    assert port < 32_768, "from there on Linux gives them to others, who may come before Anvil has it"
+    monkeypatch.setattr(chain, "PORTS", range(port, port + 1))
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(ChainError, match=f"no port from {port} to {port}"):
+        chain.free_port()
 
 
 def test_two_chains_do_not_share_a_data_folder(tmp_path: Path) -> None:

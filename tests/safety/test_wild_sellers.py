@@ -222,7 +222,7 @@ def test_two_of_three_protocols_fail(buys: Buys, stubs: StubMarket, safety_note:
 def test_a_credit_is_no_money(buys: Buys, stubs: StubMarket, safety_note: SafetyNote) -> None:
     """HyperCLI keeps what is left of a cancelled job; Prism takes the money, fails, and says that it owes all of it."""
     purchases = buys("hypercli")
-    run = purchases.until(purchases.start("sleep 30"), is_underway)
+    run = purchases.until(purchases.start("sleep 120"), is_underway)
     before = purchases.world.reads.recorded(run.run_id)
     stubs.clock.advance(60)
     purchases.cancel(run)

@@ -22,7 +22,7 @@ from tests.conftest import SafetyNote
 from tests.support.attacks import FIRST, SECOND
 from tests.support.world import World
 
-DEADLINE_S = 120.0
+DEADLINE_S = 300.0
 SCRIPT = """
 if [ -n "$GPUAGENT_RESUME" ] && grep -q poison "$GPUAGENT_RESUME/weights.bin"; then exit 3; fi
 echo '{"step": 1, "loss": 2.5}' >> metrics.jsonl

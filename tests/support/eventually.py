@@ -12,9 +12,12 @@ DEADLINE_S = 90.0
 def eventually(
     look: Callable[[], Result | None], deadline_s: float = DEADLINE_S, otherwise: str = "not in time"
 ) -> Result:
-    """The first result of look() that is true. Raises AssertionError with the text of otherwise at the deadline."""
+    """The first result of look() that is true.
+
+    Raises AssertionError with the text of otherwise, and the last result, at the deadline.
+    """
     ends_at = time.monotonic() + deadline_s
     while not (result := look()):
-        assert time.monotonic() < ends_at, otherwise
+        assert time.monotonic() < ends_at, f"{otherwise}: after {deadline_s:g} s still {result!r}"
         time.sleep(0.01)
     return result

@@ -35,7 +35,7 @@ with start(Path(sys.argv[1]) if sys.argv[1] else None) as server:
     print(server.folder, server.uri, flush=True)
     sys.stdin.read()
 """
-WITHIN_S = 60
+WITHIN_S = 90
 UNCLEAN = "Detected unclean shutdown"
 STOPPED = '"msg":"Shutting down","attr":{"exitCode":0}'
 

@@ -105,7 +105,7 @@ def test_kill_anywhere(purchases: Purchases, cell: Cell) -> None:
 @each
 def test_cancel(purchases: Purchases, cell: Cell) -> None:
     """the run is cancelled while its job runs"""
-    run = purchases.until(purchases.start("sleep 30"), is_underway)
+    run = purchases.until(purchases.start("sleep 120"), is_underway)
     purchases.cancel(run)
     run = purchases.outlast(run)
     assert len(purchases.world.transfers()) == (not purchases.protocol.after)
@@ -117,7 +117,7 @@ def test_cancel(purchases: Purchases, cell: Cell) -> None:
 @each
 def test_unknown_job(purchases: Purchases, cell: Cell) -> None:
     """the seller forgets the job, as by a restart"""
-    run = purchases.until(purchases.start("sleep 30"), is_underway)
+    run = purchases.until(purchases.start("sleep 120"), is_underway)
     purchases.forget(run)
     run = purchases.outlast(run)
     assert run.status is RunStatus.FAILED

@@ -9,7 +9,7 @@ from tests.support.crash.forks import forks
 from tests.support.crash.ticker import tick_and_die
 from tests.support.world import World
 
-WITHIN_S = 120
+WITHIN_S = 300
 
 
 def tick_until_killed(world: World, run: Run, point: str) -> Run:
