@@ -114,7 +114,7 @@ def test_the_registry_is_in_the_order_of_registration(own_book: tuple[report_his
     assert first == (ALPHA, BETA, GAMMA) == book.db.reads.vendor_ids()
 
 
-def test_one_run(own_book: tuple[report_history.Book, Any]) -> None:
+def test_a_page_of_a_single_run_is_whole(own_book: tuple[report_history.Book, Any]) -> None:
     book, database = own_book
     for name in ("runs", "jobs", "payments", "observations"):
         database[name].delete_many({})

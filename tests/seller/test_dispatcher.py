@@ -249,7 +249,7 @@ def test_a_clock_that_is_set_ahead_gives_up_nothing_that_was_paid_for(tmp_path: 
         assert (job(desk, kept)[0], job(desk, waits)[0]) == ("forgotten", "failed")
 
 
-def test_it_drains(tmp_path: Path) -> None:
+def test_a_seller_that_drains_does_what_was_paid_for(tmp_path: Path) -> None:
     """Nothing new is sold, what was paid for is done, and then it ends; unless it is to sell again."""
     with open_desk(tmp_path, terms=ROOM) as desk:
         jobs = [desk.bought(str(number)) for number in range(2)]
