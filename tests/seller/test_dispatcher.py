@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from x402.schemas import PaymentRequirements
 
-from seller.database import LOOKS
 from seller.dispatcher import LOOK_S, SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
 from seller.home import DRAIN
 from seller.payments.payment import Payment
 from seller.payments.settlement import Dead, Open, Paid
 from seller.payments.till import Unknown
+from seller.records import LOOKS
 from seller.report.overview import read_overview
 from seller.runners import RunnerError
 from seller.shop import Terms
