@@ -10,7 +10,8 @@ from gpuagent.core.money import UNIT
 from gpuagent.reports import exports, sections
 from gpuagent.reports.charts.style import Picture, label
 from gpuagent.reports.figures import runs
-from gpuagent.reports.report import Report, ReportRequest, make_report
+from gpuagent.reports.report import Report, make_report
+from gpuagent.reports.request import ReportRequest
 from tests.support import big_history, report_history
 from tests.support.factories import TOKEN
 from tests.support.report_history import ALPHA, BETA, GAMMA
