@@ -28,8 +28,8 @@ from seller.errors import ChainError
 from seller.payments.market import Account, connect
 
 CHAIN_ID = 31337
-PORTS = range(20_000, 30_000)
-"""Below those that systems give to whoever asks for any."""
+PORTS = range(10_000, 20_000)
+"""Below those that systems give to whoever asks for any, and that embedded databases come back at."""
 START_DEADLINE_S = 60
 """Reached only where something is broken: a machine may be busy with other things for long."""
 STOP_DEADLINE_S = 10

@@ -185,7 +185,7 @@ def read_config(path: Path) -> Config:
         first = error.errors(include_url=False, include_input=False)[0]
         place = "".join(f"{part}: " for part in (".".join(map(str, first["loc"])),) if part)
         raise BadSetting(f"{path}: {place}{first['msg'].removeprefix('Value error, ')}") from None
-    key = config.key
+    key, home = config.key, path.absolute().parent
     if key.keystore:
-        key = key.model_copy(update={"keystore": path.parent / key.keystore})
-    return config.model_copy(update={"folder": path.parent / config.folder, "key": key})
+        key = key.model_copy(update={"keystore": home / key.keystore})
+    return config.model_copy(update={"folder": home / config.folder, "key": key})

@@ -6,7 +6,7 @@ It moves no money. A vendor that lists a file and does not deliver it has failed
 from collections.abc import Sequence
 from contextlib import closing
 
-from gpuagent.agent.guard import begin, lapsed
+from gpuagent.agent.guard import lapsed, waited_from
 from gpuagent.agent.postpone import PROBLEM_MAX, postponed
 from gpuagent.agent.share import Share, new_share
 from gpuagent.agent.vendors import find_vendor, vendor_job
@@ -210,7 +210,7 @@ def _progress(job: Ordered, fetch: _Fetch, problem: str, ports: Ports) -> Event 
         return FilesKept(job.job_id, ()) if work.hindered_since is not None else None
     if work.hindered_since is not None:
         return None
-    return CollectingHindered(job.job_id, begin(ports), clean(problem or "files come too slowly", PROBLEM_MAX))
+    return CollectingHindered(job.job_id, waited_from(ports), clean(problem or "files come too slowly", PROBLEM_MAX))
 
 
 def _is_out_of_patience(work: Collecting, ports: Ports) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from gpuagent.agent.price_check import price_quote
 from gpuagent.agent.stranger import probed_declaration
 from gpuagent.core import gpus
 from gpuagent.core.belief import UNKNOWN
@@ -16,16 +17,14 @@ from gpuagent.core.listings import VENDOR_ID, Declaration, origin
 from gpuagent.core.model import HOURS_MIN, OWN_PROTOCOL, Quote, Reserved, Settles, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
-from gpuagent.core.orders import order_text
 from gpuagent.core.ports.discovery import Discovery
 from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.rules import LIFE_MAX_S
 from gpuagent.core.terms import SENDING_S, is_payee, problem, timeout_max_s
 from gpuagent.core.text import clean
-from gpuagent.core.workload import Workload
 from gpuagent.errors import BadInput, OfferInvalid, Refused
 
-GOAL, HOURS = "price check", Decimal(1)
+HOURS = Decimal(1)
 SPARE_S = 120 + SENDING_S
 """Of an authorization's life what is not the job's, where it is settled after the work."""
 TOKENS = "GPU_VENDOR_"
@@ -180,7 +179,7 @@ def examined(
     """
     gpu_type = vendor.gpu_types[0]
     hours = _hours(vendor)
-    quote = vendor_api.quote(vendor, GOAL, gpu_type, hours, "" if vendor.protocol == OWN_PROTOCOL else _order_text())
+    quote = price_quote(vendor_api, vendor, gpu_type, hours)
     recorded = replace(vendor, pay_to=quote.pay_to) if vendor.pay_to == NOWHERE else vendor
     declaration = next((entry for entry in declarations if entry.vendor_id == vendor.vendor_id), None)
     prices = declaration.gpu_prices if declaration else {}
@@ -210,12 +209,6 @@ def _hours(vendor: Vendor) -> Decimal:
     if vendor.settles is Settles.BEFORE or lives_s >= HOURS * 3600:
         return HOURS
     return max(Decimal(lives_s) / 3600, HOURS_MIN)
-
-
-def _order_text() -> str:
-    """An order that every vendor without files can run."""
-    workload = Workload.model_validate({"name": "price-check", "command": "nvidia-smi"})
-    return order_text(workload.canonical, None)
 
 
 def check_recordable(proposal: Proposal) -> None:

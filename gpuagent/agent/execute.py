@@ -7,7 +7,7 @@ vendor is given up by a clock that the others contradict.
 """
 
 from gpuagent.agent.credit import note_credit
-from gpuagent.agent.guard import begin, lapsed
+from gpuagent.agent.guard import lapsed, waited_from
 from gpuagent.agent.judge import VendorNews, end_of_work, offered_checkpoint
 from gpuagent.agent.postpone import postponed
 from gpuagent.agent.vendors import find_vendor, vendor_job
@@ -72,11 +72,11 @@ def claim(run: Run, job_id: str, ports: Ports) -> Event | None:
         answers, reply = False, str(error)
     now, reply = ports.clock.now(), clean(reply, REPLY_MAX)
     if order.vendor_job_id:
-        return JobClaimed(job_id, order.vendor_job_id, begin(ports), order.access)
+        return JobClaimed(job_id, order.vendor_job_id, waited_from(ports), order.access)
     work = job.work
     if why := lapsed(lambda at: _unnamed(work, answers, at, ports.pace), ports):
         return JobFinished(job_id, Failed(f"disputed: {why} ({reply})", now, ending=JobEnding.DISPUTED))
-    return _unheard(job_id, work, answers, reply, begin(ports))
+    return _unheard(job_id, work, answers, reply, waited_from(ports))
 
 
 def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
@@ -105,7 +105,7 @@ def poll(run: Run, job_id: str, ports: Ports) -> Event | None:
         outcome = Failed(reason, now, work.vendor_job_id, JobEnding.DISPUTED)
         return JobFinished(job_id, outcome, news.logs if news else ())
     if news is None:
-        return _unheard(job_id, work, answers, reply, begin(ports))
+        return _unheard(job_id, work, answers, reply, waited_from(ports))
     offer, problem = offered_checkpoint(news, ports)
     if problem and news.report.checkpoint:
         return CheckpointLost(job_id, news.report.checkpoint.sha256, problem, now)

@@ -20,8 +20,9 @@ authorize() asks these before it signs, after check_payer, check_halt and check_
 pay() asks this before it frees what a chain says can never settle:
 - is_expired: this machine or the database is past the authorization's end as well
 
-claim(), poll() and collect() ask this before they give up a vendor that was paid:
-- lapsed: the wait has lasted too long by the clocks of this machine, the database and the chain
+pay(), claim(), poll() and collect() ask these of a vendor that was paid:
+- waited_from: a wait for it begins by the later of this machine's clock and the database's
+- lapsed: before it is given up, the wait has lasted too long by the clocks of this machine, the database and the chain
 and end_of_work() asks check_clocks for a job that failed: whether its paid time was over decides whose fault that is.
 
 Two pairs stand beside them: core/terms matches the vendor's 402 against the quote and the record (before
@@ -186,7 +187,7 @@ def is_expired(authorization: Authorization, ports: Ports) -> bool:
     return clocks.is_expired(authorization, ports.clock.now(), ports.store.now)
 
 
-def begin(ports: Ports) -> float:
+def waited_from(ports: Ports) -> float:
     """The time from which on a vendor that was paid is waited for: the later of this machine's and the database's.
 
     A clock that was behind when a wait began would have it lapse by hours, once it is right and all agree.

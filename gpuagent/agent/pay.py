@@ -11,7 +11,6 @@ import re
 from dataclasses import replace
 
 from gpuagent.agent.guard import (
-    begin,
     check_balance,
     check_clocks,
     check_halt,
@@ -20,6 +19,7 @@ from gpuagent.agent.guard import (
     check_unspent,
     is_expired,
     policy_problem,
+    waited_from,
 )
 from gpuagent.agent.halt import halt_payee
 from gpuagent.agent.postpone import postponed
@@ -151,13 +151,13 @@ def pay(run: Run, job_id: str, ports: Ports) -> Event | None:
         outcome = ports.chain.outcome(job.authorization, _named_transaction(order))
     match outcome:
         case Settlement():
-            return PaymentSettled(job_id, outcome, begin(ports), order.vendor_job_id, order.access)
+            return PaymentSettled(job_id, outcome, waited_from(ports), order.vendor_job_id, order.access)
         case Void(reason) if reason == EXPIRED and not is_expired(job.authorization, ports):
             return None  # a node that is ahead, or lies: what is out may still be taken
         case Void(reason):
             return PaymentVoided(job_id, reason)
         case Open() if is_after and order.vendor_job_id:
-            return JobClaimed(job_id, order.vendor_job_id, begin(ports), order.access)
+            return JobClaimed(job_id, order.vendor_job_id, waited_from(ports), order.access)
         case Open():
             is_news = reply != job.last_reply or order.access not in (NO_ACCESS, job.access)
             return PaymentUnresolved(job_id, reply, order.vendor_job_id, order.access) if reply and is_news else None

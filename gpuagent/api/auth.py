@@ -12,7 +12,7 @@ from gpuagent.api.middleware import is_head
 from gpuagent.api.origins import JSON, ORIGINS, is_from_own_pages, is_simple
 from gpuagent.api.problems import ProblemError
 from gpuagent.api.tokens import CRON, ROLES, TICK_DUE, TOKENS, Caller, Tokens
-from gpuagent.core.rights import APPROVE, OPERATE, READ
+from gpuagent.core.rights import APPROVE, OPERATE, OWN, READ
 from gpuagent.wire.loopback import is_loopback
 
 LOCAL = Caller("local", frozenset().union(*ROLES.values()))
@@ -107,7 +107,9 @@ class Required:
 
 
 MayRead = Annotated[Caller, Depends(Required((READ,)))]
-MayOperate = Annotated[Caller, Depends(Required((OPERATE,)))]
+MayOperate = Annotated[Caller, Depends(Required((OPERATE, OWN)))]
+"""With OWN alone, which the route is to hold to the caller's own runs: Caller.check_run()."""
 MayApprove = Annotated[Caller, Depends(Required((APPROVE,)))]
-MayCancel = Annotated[Caller, Depends(Required((OPERATE, APPROVE)))]
+MayCancel = Annotated[Caller, Depends(Required((OPERATE, OWN, APPROVE)))]
+"""As MayOperate; with APPROVE any run."""
 MayTickDue = Annotated[Caller, Depends(Required((TICK_DUE,)))]

@@ -30,6 +30,7 @@ PROBLEMS: tuple[tuple[type[errors.GpuAgentError], int, str], ...] = (
     (errors.UnknownVendor, 404, "vendor_unknown"),
     (errors.UnknownFile, 404, "file_unknown"),
     (errors.FileDeleted, 410, "file_deleted"),
+    (errors.NotPermitted, 403, "forbidden"),
     (errors.RunNotOurs, 409, "run_not_ours"),
     (errors.BadInput, 422, "bad_input"),
     (errors.WalletUnfunded, 409, "wallet_unfunded"),

@@ -55,7 +55,9 @@ class StartRequest(RequestBody):
         json_schema_extra={"example": {"userId": "u1", "goal": "Fine-tune tiny-llm", "budgetTotal": 5}}
     )
 
-    user_id: Annotated[str, Field(min_length=1, max_length=200)]
+    user_id: Annotated[
+        str, Field(max_length=200, description="whose run it is; a token with the role own may leave its name out")
+    ] = ""
     goal: Annotated[str, Field(max_length=GOAL_MAX, description="may be empty with a job, whose name it is then")] = ""
     budget_total: Annotated[Usd, Field(description="USD, at most 6 decimals", gt=0)]
     gpu_type: Annotated[ShortText | None, Field(description="none: the job's, or A100")] = None

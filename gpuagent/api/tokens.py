@@ -1,7 +1,8 @@
 """Bearer tokens with roles, read from the environment: who may ask for what.
 
 GPUAGENT_API_TOKENS holds NAME=ROLE:TOKEN, several with commas between; a name may have several roles with + between.
-read looks; operate starts, ticks and cancels; approve agrees, rejects and cancels; both of these may look as well.
+read looks; operate starts, ticks and cancels; own does so with the runs of its own name; approve agrees, rejects and
+cancels. All of these may look as well.
 """
 
 import re
@@ -9,9 +10,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gpuagent.core.rights import APPROVE, OPERATE, READ
+from gpuagent.core.rights import APPROVE, OPERATE, OWN, READ
 from gpuagent.core.text import shown
-from gpuagent.errors import ConfigError
+from gpuagent.errors import BadInput, ConfigError, NotPermitted
 from gpuagent.settings import Environment
 
 TOKENS, CRON = "GPUAGENT_API_TOKENS", "CRON_SECRET"
@@ -19,6 +20,7 @@ TICK_DUE = "tick-due"
 ROLES = {
     READ: frozenset({READ}),
     OPERATE: frozenset({READ, OPERATE, TICK_DUE}),
+    OWN: frozenset({READ, OWN}),
     APPROVE: frozenset({READ, APPROVE}),
 }
 """What each role may do."""
@@ -30,10 +32,25 @@ _ENTRY = re.compile(r"([A-Za-z0-9._@-]{1,64})=([a-z]+(?:\+[a-z]+)*):([\x21-\x2b\
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The owner of a token. name: what its decisions are recorded under."""
+    """The owner of a token. name: what its decisions are recorded under, and the user of what is its own."""
 
     name: str
     permissions: frozenset[str]
+
+    def user_of_start(self, user_id: str) -> str:
+        """The user of a run that the caller starts: a budget of a user is not left by another name.
+
+        user_id: as the caller says, or "". Raises NotPermitted, BadInput.
+        """
+        if not user_id and OPERATE in self.permissions:
+            raise BadInput("userId: say whose run it is")
+        self.check_run(user_id or self.name)
+        return user_id or self.name
+
+    def check_run(self, user_id: str) -> None:
+        """Raises NotPermitted for the run of another user, unless the caller operates all."""
+        if user_id != self.name and OPERATE not in self.permissions:
+            raise NotPermitted(f"{self.name} may do this with runs of its own alone: those whose userId is {self.name}")
 
     def recorded_name(self, approver: str) -> str:
         """The name that a decision is recorded under: it always shows the token that the request came with."""

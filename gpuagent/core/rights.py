@@ -5,8 +5,8 @@ from enum import Enum
 
 from gpuagent.errors import NotPermitted
 
-READ, OPERATE, APPROVE = "read", "operate", "approve"
-"""Permissions, as the roles of tokens give them (api/tokens.py)."""
+READ, OPERATE, OWN, APPROVE = "read", "operate", "own", "approve"
+"""Permissions, as the roles of tokens give them (api/tokens.py). OWN: to operate runs of one's own name alone."""
 
 
 class Right(Enum):

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from gpuagent import wiring
+from gpuagent.agent.price_check import price_quote
 from gpuagent.core import policy as rules_of
 from gpuagent.core.clocks import APART_MAX_S
 from gpuagent.core.model import (
@@ -164,7 +165,7 @@ def _vendor(vendor: Vendor, current: Settings) -> Check:
             is_ours = vendor.protocol == OWN_PROTOCOL and bool(vendor.secret_env)
             results = conformance.check(vendor, gpu, vendor_api, http, token) if is_ours else []
             wrong = [f"{result.check}: {result.detail}" for result in results if not result.passed]
-            quote = None if wrong else vendor_api.quote(vendor, "doctor", gpu, conformance.HOURS)
+            quote = None if wrong else price_quote(vendor_api, vendor, gpu, conformance.HOURS)
     except GpuAgentError as error:
         return Check(name, Status.FAILED, str(error), fix)
     if quote is None:

@@ -4,23 +4,22 @@ from dataclasses import replace
 from decimal import Decimal
 from secrets import token_hex
 
+from gpuagent.agent.price_check import price_quote
 from gpuagent.core.model import Quote, Reserved, Terms, Token, Vendor
 from gpuagent.core.money import show_usd
 from gpuagent.core.networks import NOWHERE
-from gpuagent.core.orders import job_params, order_text
+from gpuagent.core.orders import job_params
 from gpuagent.core.ports.vendors import VendorApi
 from gpuagent.core.terms import problem
-from gpuagent.core.workload import Workload
 from gpuagent.doctor.probe import ConformanceResult, Probe
 from gpuagent.doctor.published import job_fields, state_words
 from gpuagent.doctor.work_conformance import check_work
-from gpuagent.errors import BadInput, ConfigError, GpuAgentError, VendorError
+from gpuagent.errors import BadInput, ConfigError, GpuAgentError
 from gpuagent.wire.bounded_http import BoundedHttp, is_encrypted_or_local
 from gpuagent.wire.vendor_words import JOB_NAMES, status_of
 
 HOURS = Decimal(1)
 DETAIL_MAX = 300
-NOTHING = order_text(Workload.model_validate({"name": "conformance", "command": ["true"]}).canonical, None)
 
 
 def check(
@@ -44,7 +43,7 @@ def check(
         *_published(probe),
     ]
     try:
-        quote = _quote(vendor_api, vendor, gpu_type)
+        quote = price_quote(vendor_api, vendor, gpu_type, HOURS)
     except GpuAgentError as error:
         return [*results, ConformanceResult("quotes a price", False, str(error))]
     results.append(ConformanceResult("quotes a price", True, f"{show_usd(quote.amount)} for {HOURS} h of {gpu_type}"))
@@ -62,17 +61,6 @@ def check(
         ),
         *check_work(probe, gpu_type, HOURS, vendor_api),
     ]
-
-
-def _quote(vendor_api: VendorApi, vendor: Vendor, gpu_type: str) -> Quote:
-    """A quote for no work in particular, or from a vendor that gives none of those, for one that does nothing."""
-    try:
-        return vendor_api.quote(vendor, "conformance check", gpu_type, HOURS)
-    except VendorError as error:
-        try:
-            return vendor_api.quote(vendor, "conformance check", gpu_type, HOURS, NOTHING)
-        except VendorError:
-            raise error from None
 
 
 def _asks_for_its_quote(vendor: Vendor, quote: Quote, vendor_api: VendorApi) -> list[ConformanceResult]:

@@ -37,6 +37,10 @@ class Host:
         caller = self._caller(ctx)
         return self.local_user if caller is auth.LOCAL else caller.name  # a token may have the name "local", too
 
+    def check_run(self, ctx: Context, user_id: str) -> None:
+        """Raises NotPermitted for another user's run, where the caller may drive its own alone."""
+        self._caller(ctx).check_run(user_id)
+
     def _caller(self, ctx: Context) -> Caller:
         request = ctx.request_context.request
         caller: Caller = auth.LOCAL if request is None else request.scope[CALLER]

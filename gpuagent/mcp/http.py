@@ -17,7 +17,7 @@ from gpuagent.api.followers import Followers
 from gpuagent.api.middleware import JOB_MAX
 from gpuagent.api.origins import read_origins
 from gpuagent.api.tokens import read_tokens
-from gpuagent.core.rights import OPERATE
+from gpuagent.core.rights import OPERATE, OWN
 from gpuagent.mcp.host import CALLER, Host
 from gpuagent.mcp.server import mcp_server
 
@@ -66,7 +66,7 @@ class _Guarded:
         self._tools = tools
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = authorized_caller(HTTPConnection(scope), OPERATE)
+        caller = authorized_caller(HTTPConnection(scope), OPERATE, OWN)
         await self._tools({**scope, CALLER: caller}, receive, send)
 
 

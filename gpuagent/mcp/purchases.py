@@ -114,13 +114,14 @@ class Purchases:
             raise ProblemError(status, body["code"], body["detail"])
         return {"run": run_shown(host.connections.database.queries.run(body["run_id"]))}
 
-    def tick_run(self, run_id: arguments.RunId) -> dict[str, Any]:
+    def tick_run(self, ctx: Context, run_id: arguments.RunId) -> dict[str, Any]:
         """Make a run's steps until it must wait or is over. This is what spends, within the policy and the budget.
 
         Where a purchase waits for approval, a user approves it elsewhere: no tool does, and more ticks change nothing.
         """
         connections = self._host.connections
         before = connections.database.store.load(run_id)
+        self._host.check_run(ctx, before.user_id)
         after = tick(run_id, connections.agent.ports)
         action = action_json(connections.database.queries.decision_since(run_id, before.version))
         return {

@@ -23,7 +23,7 @@ FAULTS_MAX = 10
 """Faults of arguments that one answer names."""
 OUR_CODES = (
     *("run_unknown", "vendor_unknown", "file_unknown", "file_deleted", "run_not_ours", "run_stale", "bad_input"),
-    *("wallet_unfunded", "not_configured", "idempotency_key_reused", "in_progress"),
+    *("wallet_unfunded", "not_configured", "idempotency_key_reused", "in_progress", "forbidden"),
 )
 """Codes of errors in our own words. All others may quote a vendor, a planner or a node."""
 Scrub = Callable[[Any], Any]

@@ -22,7 +22,7 @@ from gpuagent.wiring.embedded import start_mongod
 from gpuagent.wiring.vendors import vendor_from
 
 logger = logging.getLogger(__name__)
-READY_S = 60
+READY_S = 180
 STOP_S = 15
 POLL_S = 0.05
 PRACTICE_VENDORS, STUBS = "mock_vendor", "mock_vendor.stubs"

@@ -43,7 +43,7 @@ class LocalRunner(ABC):
 
     def __init__(self, folder: Path, outlive: bool, limits: Limits) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder, self._limits = folder, limits
+        self._folder, self._limits = folder.absolute(), limits  # a supervisor works in another folder than the seller
         self._lifeline = None if outlive else os.pipe()
         self._checkpoints = KeptCheckpoints()
         self._outputs: dict[str, list[FileEntry]] = {}

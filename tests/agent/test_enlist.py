@@ -32,6 +32,10 @@ def test_a_vendor_that_asks_for_what_it_declares() -> None:
     assert (vendor.trusted, vendor.reliability) == (False, 0.5)
 
 
+def test_a_seller_that_quotes_for_no_work_alone_is_asked_for_next_to_none() -> None:
+    assert examine([declaration()], NewVendorApi(needs_work=True)).quote.amount == 1_400_000
+
+
 @pytest.mark.parametrize(
     ("quote_changes", "offer_changes", "wishes", "problem"),
     [

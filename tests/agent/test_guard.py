@@ -71,7 +71,7 @@ def test_a_purchase_is_held_against_the_rules_in_the_order_listed(
     assert isinstance(run.jobs[0], Reserved)
     run = step(run.run_id, world.ports)
     assert isinstance(run.jobs[0], Authorized)
-    of_what_is_signed = {"is_expired", "lapsed"}
+    of_what_is_signed = {"is_expired", "waited_from", "lapsed"}
     assert list(dict.fromkeys(calls)) == [name for name in RULES if name not in of_what_is_signed]
 
 

@@ -21,17 +21,17 @@ from gpuagent.cli import app as command
 from gpuagent.core.text import shown
 from gpuagent.errors import ConfigError
 from tests.support.foreign_page import declared
-from tests.support.rest_server import APPROVE, CRON, OPERATE, READ, TOKENS, Served, serving
+from tests.support.rest_server import APPROVE, CRON, OPERATE, OWN, READ, TOKENS, Served, serving
 from tests.support.world import World
 
 ID = "66a1f2c9d53a3f9ef1f0c123"
 PUBLIC, READERS, OPERATORS, APPROVERS, CANCELLERS, TICKERS, BY_LINK = range(7)
 ALLOWED = {
-    PUBLIC: {"", "wrong", READ, OPERATE, APPROVE, CRON},
-    READERS: {READ, OPERATE, APPROVE},
-    OPERATORS: {OPERATE},
+    PUBLIC: {"", "wrong", READ, OPERATE, OWN, APPROVE, CRON},
+    READERS: {READ, OPERATE, OWN, APPROVE},
+    OPERATORS: {OPERATE, OWN},
     APPROVERS: {APPROVE},
-    CANCELLERS: {OPERATE, APPROVE},
+    CANCELLERS: {OPERATE, OWN, APPROVE},
     TICKERS: {OPERATE, CRON},
     BY_LINK: set(),  # of a message: tests/api/test_approval.py
 }
@@ -76,7 +76,7 @@ def test_the_table_is_whole(guarded: Served) -> None:
     assert set(declared(guarded.app.routes)) == set(TABLE)
 
 
-@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, APPROVE, CRON])
+@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, OWN, APPROVE, CRON])
 def test_every_route_lets_in_its_roles_alone(guarded: Served, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for (method, path), group in TABLE.items():
@@ -86,13 +86,13 @@ def test_every_route_lets_in_its_roles_alone(guarded: Served, token: str) -> Non
         elif token in ALLOWED[group]:
             assert status not in (401, 403), (method, path, status)
         else:
-            assert status == (403 if token in (READ, OPERATE, APPROVE, CRON) else 401), (method, path, status)
+            assert status == (403 if token in (READ, OPERATE, OWN, APPROVE, CRON) else 401), (method, path, status)
 
 
 def _status(guarded: Served, method: str, path: str, headers: dict[str, str]) -> int:
     if method == "WS":
         return _refused_socket(guarded, path, headers)  # an unknown run's too
-    body = {"runId": ID, "userId": "u", "goal": "g", "budgetTotal": 1, "amount": 1, "why": "w"}
+    body = {"runId": ID, "userId": "olga", "goal": "g", "budgetTotal": 1, "amount": 1, "why": "w"}
     return guarded.http.request(method, path, headers=headers, json=body if method == "POST" else None).status_code
 
 
@@ -111,11 +111,11 @@ MALFORMED: tuple[tuple[str, dict[str, str], bytes], ...] = (
 )
 
 
-@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, APPROVE, CRON])
+@pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, OWN, APPROVE, CRON])
 def test_who_asks_is_looked_at_before_what(guarded: Served, token: str) -> None:
     """Also before ids in the path that are none, and on routes that there are not."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    guests = {READ, OPERATE, APPROVE, CRON}
+    guests = {READ, OPERATE, OWN, APPROVE, CRON}
     extra = {
         ("GET", "/api/nothing"): guests,
         ("POST", "/api/runs"): guests,

@@ -24,7 +24,7 @@ Events = list[dict[str, Any]]
 
 def follow(served: Served, run_id: str, last: str = "") -> Iterator[dict[str, Any]]:
     headers = {"Last-Event-ID": last} if last else {}
-    with httpx.stream("GET", f"{served.url}/api/runs/{run_id}/events", headers=headers, timeout=30) as reply:
+    with httpx.stream("GET", f"{served.url}/api/runs/{run_id}/events", headers=headers, timeout=90) as reply:
         assert reply.status_code == 200, reply.read()
         assert reply.headers["content-type"].startswith("text/event-stream")
         yield from sse(reply)
@@ -35,7 +35,7 @@ def talk(served: Served, run_id: str, last: str = "") -> Iterator[dict[str, Any]
     with connect(url, max_queue=None) as ws:  # a full queue would keep the answer to its close from it, for ten seconds
         try:
             while True:
-                message = json.loads(ws.recv(timeout=30))
+                message = json.loads(ws.recv(timeout=90))
                 if message["event"] != "idle":
                     yield message
         except ConnectionClosed:
@@ -65,7 +65,7 @@ class Listener(threading.Thread):
             self.began.set()
 
     def all(self) -> Events:
-        self.join(30)
+        self.join(90)
         assert not self.is_alive()
         return self.events
 

@@ -38,7 +38,7 @@ def test_the_lines_drive_a_run_to_its_end(url: str, document: str, curls: int, e
     assert block.count("curl ") == curls
     script = re.sub(r"(?:http://)?localhost:3000", url, block).replace("sleep 1", "sleep 0.2")
     shell = subprocess.run(
-        ["/bin/bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=120, check=False
+        ["/bin/bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, timeout=300, check=False
     )
     assert shell.returncode == 0, shell.stderr
     assert '"status":"completed"' in shell.stdout

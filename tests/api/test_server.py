@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from gpuagent.api.server import STOP_S, UNREAD_S
 from tests.support.eventually import eventually
-from tests.support.rest_server import listening, serving
+from tests.support.rest_server import READY_S, listening, serving
 from tests.support.world import World
 
 HEAD = b"POST /api/agent-tick HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -105,7 +105,7 @@ def _process(environ: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[str]
     with subprocess.Popen(command, env=environ, text=True, **pipes) as server:  # type: ignore[call-overload]
         try:
             assert server.stdout
-            assert select.select([server.stdout], [], [], 60)[0], "it did not start"
+            assert select.select([server.stdout], [], [], READY_S)[0], "it did not start"
             yield server, server.stdout.readline().strip()
         finally:
             server.kill()

@@ -22,9 +22,9 @@ def test_stopped_by_sigterm_it_ends_well_and_says_what_it_did(world: World) -> N
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(argv, env=world.environment, **pipes) as fleet:
         try:
-            eventually(lambda: is_over(world.store.load(run.run_id)), 60)
+            eventually(lambda: is_over(world.store.load(run.run_id)))
             fleet.send_signal(signal.SIGTERM)
-            output, errors = fleet.communicate(timeout=60)
+            output, errors = fleet.communicate(timeout=240)
         finally:
             fleet.kill()  # the end of the block waits for it, however long
     assert fleet.returncode == 0, errors

@@ -9,7 +9,7 @@ import pytest
 
 def sell(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "gpuagent.cli", "sell", *arguments], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "gpuagent.cli", "sell", *arguments], capture_output=True, text=True, timeout=240
     )
 
 

@@ -22,7 +22,7 @@ CHECKS = {
     "A pace": "pace",
 }
 """The module of tests/docs/checks that sees the thing work."""
-DEADLINE_S = 120
+DEADLINE_S = 300
 
 
 def run(checks: list[str], folder: Path, world: World) -> subprocess.CompletedProcess[str]:

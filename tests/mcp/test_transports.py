@@ -22,6 +22,7 @@ from tests.support.rest_server import (
     APPROVE,
     CRON,
     OPERATE,
+    OWN,
     READ,
     READY_S,
     TOKENS,
@@ -63,7 +64,7 @@ def test_a_server_behind_the_tokens_of_rest(world: World) -> None:
         running(app, listener) as url,
         httpx.Client(base_url=url, headers=ACCEPT, timeout=60) as http,
     ):
-        for token, status in {"wrong": 401, READ: 403, APPROVE: 403, CRON: 403, OPERATE: 200}.items():
+        for token, status in {"wrong": 401, READ: 403, APPROVE: 403, CRON: 403, OPERATE: 200, OWN: 200}.items():
             assert _posted(http, {"Authorization": f"Bearer {token}"}).status_code == status, token
         mine = {"Authorization": f"Bearer {OPERATE}"}
         assert _posted(http, {**mine, "Host": "evil.example"}).status_code == 421
@@ -72,8 +73,13 @@ def test_a_server_behind_the_tokens_of_rest(world: World) -> None:
         assert http.get("/mcp", headers=mine).status_code == 405
         assert http.post("/mcp", content=b"x" * 1_100_000, headers=mine).status_code in (400, 413)
         started, waiting = asyncio.run(_over_http(f"{url}/mcp", mine))
+        own, refusal = asyncio.run(
+            _over_http(f"{url}/mcp", {"Authorization": f"Bearer {OWN}"}, started["run"]["run_id"])
+        )
     assert started["run"]["user_id"] == {"untrusted_text": "otto"}
     assert waiting["message"] == "Waiting for approval"
+    assert own["run"]["user_id"] == {"untrusted_text": "olga"}
+    assert refusal["error"]["code"] == "forbidden"
 
 
 def test_without_tokens_a_server_answers_its_own_machine_alone(world: World) -> None:
@@ -94,13 +100,14 @@ def _posted(http: httpx.Client, headers: Mapping[str, str]) -> httpx.Response:
     return http.post("/mcp", json=PING, headers=headers)
 
 
-async def _over_http(url: str, headers: Mapping[str, str]) -> tuple[Any, Any]:
+async def _over_http(url: str, headers: Mapping[str, str], run_id: str = "") -> tuple[Any, Any]:
+    """The run that is started, and the tick of it, or of another."""
     async with (
         httpx2.AsyncClient(headers=headers) as http,
         Client(streamable_http_client(url, http_client=http)) as mine,
     ):
         started = await mine.call_tool("start_run", ORDER)
-        ticked = await mine.call_tool("tick_run", {"run_id": started.structured_content["run"]["run_id"]})
+        ticked = await mine.call_tool("tick_run", {"run_id": run_id or started.structured_content["run"]["run_id"]})
         return started.structured_content, ticked.structured_content
 
 

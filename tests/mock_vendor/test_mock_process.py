@@ -18,6 +18,7 @@ import pytest
 from mock_vendor.chain import anvil, rpc
 from seller.errors import ChainError
 from tests.support.eventually import eventually
+from tests.support.job_sleeps import processes, sleeping
 from tests.support.mock_buyer import Buyer, header_json, new_key
 from tests.support.mock_command import final_output, launched, ready_line, selling
 from tests.support.work_orders import look, run_job, workload
@@ -42,16 +43,6 @@ def is_gone(pid: int) -> bool:
         return True
 
 
-def sleepers(seconds: str) -> list[psutil.Process]:
-    """The processes that sleep for just so long: the programs of a test's jobs."""
-    processes = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line, status = process.info["cmdline"] or [], process.info["status"]
-        if line[-2:] == ["sleep", seconds] and status != psutil.STATUS_ZOMBIE:
-            processes.append(process)
-    return processes
-
-
 def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_path: Path) -> None:
     with launched(
         TMPDIR=str(tmp_path), GPU_VENDOR_SECRET="given", MOCK_VENDORS="5", HTTP_PROXY="http://127.0.0.1:1"
@@ -64,13 +55,13 @@ def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_p
         assert len({vendor["payTo"] for vendor in ready["vendors"]}) == 5
         with buying(ready) as buyer:
             assert buyer.balance() == 1_000_000_000
-            job_ids = [run_job(buyer, workload("sleep 613.1")) for _ in range(2)]
-            eventually(lambda: len(sleepers("613.1")) == len(job_ids))
+            job_ids = [run_job(buyer, workload(sleeping(611))) for _ in range(2)]
+            eventually(lambda: len(processes(sleeping(611))) == len(job_ids))
         child.send_signal(signal.SIGTERM)
         rest, _ = child.communicate(timeout=60)
     assert (child.returncode, rest) == (0, "")
     assert is_gone(anvil)
-    assert sleepers("613.1") == []
+    assert processes(sleeping(611)) == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,8 +70,8 @@ def test_it_ends_when_stdin_closes_though_clients_still_wait() -> None:
         ready = ready_line(child)
         [anvil_pid] = children_of(child.pid)
         with buying(ready) as buyer, ThreadPoolExecutor(1) as pool:
-            run_job(buyer, workload("sleep 613.2"))
-            eventually(lambda: sleepers("613.2"))
+            run_job(buyer, workload(sleeping(612)))
+            eventually(lambda: processes(sleeping(612)))
             buyer.fault("slow")
             waiting = pool.submit(buyer.quote)
             eventually(waiting.running)
@@ -89,7 +80,7 @@ def test_it_ends_when_stdin_closes_though_clients_still_wait() -> None:
             assert child.wait(60) == 0
             waiting.exception(60)
     assert is_gone(anvil_pid)
-    assert sleepers("613.2") == []
+    assert processes(sleeping(612)) == []
 
 
 def test_a_lost_chain_is_503_and_anvil_dies_with_a_killed_vendor() -> None:
@@ -129,8 +120,8 @@ def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
         ready = ready_line(child)
         with buying(ready) as buyer:
             bought = buyer.buy()
-            job_id = run_job(buyer, workload("sleep 613.3"))
-            eventually(lambda: sleepers("613.3"))
+            job_id = run_job(buyer, workload(sleeping(613)))
+            eventually(lambda: processes(sleeping(613)))
             buyer.fault("settle_late")
             orders = []
             for _ in range(2):
@@ -140,7 +131,7 @@ def test_jobs_payments_and_balances_survive_a_kill(tmp_path: Path) -> None:
                 orders.append((quote_id, key, header))
             relayed_tx = buyer.relay(orders[1][2])
         payments = pay_until_killed(ready, child)
-        eventually(lambda: not sleepers("613.3"), otherwise="a job outlives the vendor that was killed")
+        eventually(lambda: not processes(sleeping(613)), otherwise="a job outlives the vendor that was killed")
 
     with selling(**data) as restarted, buying(restarted) as buyer:
         assert restarted["chain"]["asset"] == ready["chain"]["asset"]

@@ -106,7 +106,7 @@ def test_interrupted_and_started_again_it_repeats_no_call(
     command = [sys.executable, "-m", "gpuagent.cli", *arguments(folder, "--limit", "1")]
     pipe = subprocess.PIPE
     running.append(subprocess.Popen(command, env={**os.environ, **environment}, stdout=pipe, stderr=pipe, text=True))
-    _, errors = running[0].communicate(timeout=60)
+    _, errors = running[0].communicate(timeout=240)
     assert running[0].returncode != 0, errors
     answers = [request.last for request in llm_server.requests[:2]]
     assert len(llm_server.requests) == 3

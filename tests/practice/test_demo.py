@@ -25,7 +25,7 @@ QUICK = {**{k: v for k, v in os.environ.items() if k != "MONGODB_URI"}, "MOCK_SP
 
 def run(*arguments: str, environment: Mapping[str, str] = QUICK) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [*GPUAGENT, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*GPUAGENT, *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
     )
 
 

@@ -119,6 +119,15 @@ def test_the_example_of_the_design(tmp_path: Path) -> None:
     assert config.payment.modes == ("exact",)
 
 
+def test_a_folder_and_a_keystore_are_whole_paths_whatever_the_file_is_called_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = config_file(Path(), {**VALID, "key": {"keystore": "key.json"}})
+    config = read_config(file)
+    assert (config.folder, config.key.keystore) == (tmp_path / "seller-data", tmp_path / "key.json")
+
+
 def test_what_is_not_said_has_safe_defaults(tmp_path: Path) -> None:
     config = read_config(config_file(tmp_path, VALID))
     assert config.folder == tmp_path / "seller-data", "beside the file, from wherever it is started"

@@ -46,7 +46,7 @@ def complaints(unit: Path) -> list[str]:
     version = re.search(r"\d+", subprocess.run(["systemd-analyze", "--version"], capture_output=True, text=True).stdout)
     assert version
     command = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=one", str(unit)]
-    words = subprocess.run(command, capture_output=True, text=True, timeout=60).stderr.splitlines()
+    words = subprocess.run(command, capture_output=True, text=True, timeout=240).stderr.splitlines()
     newer = [f"Unknown key '{key}' " for key, since in NEWER.items() if int(version[0]) < since]
     return [line for line in words if not any(key in line for key in newer)]
 

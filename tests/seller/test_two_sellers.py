@@ -90,7 +90,7 @@ def test_a_run_goes_on_at_the_other_seller(
         job = with_contents(read_job_file(JOB.encode()), {"digest.py": PROGRAM.encode()})
         run = world.start(workload=job.workload, sources=job.sources)
 
-        run = ticked(world, run, lambda run: isinstance(run.jobs[-1], Settled) and run.jobs[-1].checkpoint is not None)
+        run = ticked(world, run, has_checkpoint)
         near.kill()
         run = ticked(world, run, is_over)
 
@@ -110,6 +110,10 @@ def test_a_run_goes_on_at_the_other_seller(
         world.assert_balanced(run, transfers=2)
         (sale,) = far.ask("sales", "--json")
         assert (sale["state"], sale["exit_code"], sale["usd"]) == ("ended", 0, "0.600000")
+
+
+def has_checkpoint(run: Run) -> bool:
+    return any(isinstance(job, Settled) and job.checkpoint is not None for job in run.jobs)
 
 
 def ticked(world: World, run: Run, reached: Callable[[Run], bool]) -> Run:

@@ -17,7 +17,7 @@ from seller.runners.base import RunnerError
 from seller.runners.engine import Api, Engine, remove
 from tests.support.eventually import eventually
 
-START_S, END_S = 90.0, 60
+START_S, END_S = 240.0, 240
 API = "1.41"
 IMAGE = "localhost/busybox:latest"
 INSTALL = "containers are tested with podman: apt-get install podman runc busybox-static (make does it for root)"

@@ -24,7 +24,7 @@ OWN = ("--detach", "--name", "--volume", "--env-file")
 """Options of podman that are each seller's own."""
 USER = 10_001
 DATA, CONFIGURATION = "/var/lib/gpuagent-seller", "/etc/gpuagent"
-START_S = 90.0
+START_S = 240.0
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,17 @@ class FakeDiscovery:
 
 @dataclass
 class NewVendorApi:
-    """The calls of a vendor that is examined. asked: the variables whose token it was sent."""
+    """The calls of a vendor that is examined. asked: the variables whose token it was sent. needs_work: as of ours."""
 
     quote_changes: Mapping[str, Any] = field(default_factory=dict)
     offers: tuple[Terms, ...] = (TERMS,)
     asked: list[str] = field(default_factory=list)
+    needs_work: bool = False
 
     def quote(self, vendor: Vendor, goal: str, gpu_type: str, max_hours: Decimal, order: str = "") -> Quote:
         self.asked.append(vendor.secret_env)
+        if self.needs_work and not order:
+            raise VendorError("answered 422: name the workload that is to run: nothing is sold without")
         return quote(vendor_id=vendor.vendor_id, gpu_type=gpu_type, max_hours=max_hours, **self.quote_changes)
 
     def challenge(self, vendor: Vendor, job: Reserved) -> Challenge:

@@ -19,7 +19,7 @@ COMPARE = FOLDER / "20_compare_planners.ipynb"
 SCHEDULED = FOLDER / "40_scheduled_run.ipynb"
 GPUAGENT = [sys.executable, "-m", "gpuagent.cli"]
 PAPERMILL = [sys.executable, "-m", "papermill"]
-DEADLINE_S = 120
+DEADLINE_S = 300
 
 
 def unactivated(environment: Mapping[str, str]) -> dict[str, str]:

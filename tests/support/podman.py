@@ -12,7 +12,7 @@ ENVIRONMENT = {**os.environ, "CONTAINERS_CONF": str(CONFIGURATION)}
 WORDS_MAX = 3_000
 
 
-def podman(*arguments: str | Path, timeout: float = 60, stdin: int | None = None) -> str:
+def podman(*arguments: str | Path, timeout: float = 240, stdin: int | None = None) -> str:
     """What a command prints. Raises AssertionError with its complaint, or with what to install."""
     return _ended(arguments, timeout, stdin).stdout.strip()
 
@@ -42,7 +42,7 @@ def line_of(container: str, beginning: str, deadline_s: float) -> str:
 
 
 def _ended(
-    arguments: Sequence[str | Path], timeout: float = 60, stdin: int | None = None
+    arguments: Sequence[str | Path], timeout: float = 240, stdin: int | None = None
 ) -> "subprocess.CompletedProcess[str]":
     missing = [program for program in ("podman", "runc") if not shutil.which(program)]
     assert not missing, f"{' and '.join(missing)} is not here: apt-get install podman runc"

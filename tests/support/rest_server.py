@@ -17,8 +17,11 @@ from gpuagent.wiring import Agent
 from gpuagent.wiring.database import Database
 from tests.support.world import World
 
-READ, OPERATE, APPROVE, CRON = "r" * 20, "o" * 20, "a" * 20, "c" * 20
-TOKENS = {"GPUAGENT_API_TOKENS": f"rita=read:{READ},otto=operate:{OPERATE},ada=approve:{APPROVE}", "CRON_SECRET": CRON}
+READ, OPERATE, OWN, APPROVE, CRON = "r" * 20, "o" * 20, "w" * 20, "a" * 20, "c" * 20
+TOKENS = {
+    "GPUAGENT_API_TOKENS": f"rita=read:{READ},otto=operate:{OPERATE},olga=own:{OWN},ada=approve:{APPROVE}",
+    "CRON_SECRET": CRON,
+}
 READY_S = 240
 
 

@@ -2379,6 +2379,27 @@ MUTANTS = (
         "tests/api/test_routes.py -k head_is_get",
     ),
     Mutant(
+        "a token for its own runs leaves its user's budget by another name",
+        "gpuagent/api/tokens.py",
+        "        self.check_run(user_id or self.name)\n",
+        "",
+        "tests/api/test_own_runs.py -k owners",
+    ),
+    Mutant(
+        "a token for its own runs moves those of others",
+        "gpuagent/api/routes/runs.py",
+        "    if not caller.permissions & {OPERATE, *permissions}:",
+        "    if False:",
+        "tests/api/test_own_runs.py -k moves",
+    ),
+    Mutant(
+        "an assistant with a token for its own runs ticks those of others",
+        "gpuagent/mcp/purchases.py",
+        "        self._host.check_run(ctx, before.user_id)\n",
+        "",
+        "tests/mcp/test_transports.py -k behind",
+    ),
+    Mutant(
         "a body is read before it is asked who sends it",
         "gpuagent/api/guarded_route.py",
         "            for dependency in required:",
@@ -2388,8 +2409,8 @@ MUTANTS = (
     Mutant(
         "a token that may only read or approve drives an assistant's tools",
         "gpuagent/mcp/http.py",
-        "        caller = authorized_caller(HTTPConnection(scope), OPERATE)",
-        "        caller = authorized_caller(HTTPConnection(scope), OPERATE, 'read', 'approve')",
+        "        caller = authorized_caller(HTTPConnection(scope), OPERATE, OWN)",
+        "        caller = authorized_caller(HTTPConnection(scope), OPERATE, OWN, 'read', 'approve')",
         "tests/mcp/test_transports.py -k behind",
     ),
     Mutant(

@@ -17,8 +17,10 @@ from gpuagent.api.idempotency import Repeatable, RepeatableRequest
 from gpuagent.api.problems import openapi_responses
 from gpuagent.api.requests import RUN_ID, ApproveRequest, CancelRequest, RejectRequest, StartRequest, TickRequest
 from gpuagent.api.responses import RunControlResponse, RunListResponse, RunResponse, StatusResponse, TickResponse
+from gpuagent.api.tokens import Caller
 from gpuagent.core.model import Run
 from gpuagent.core.money import parse_usd
+from gpuagent.core.rights import APPROVE, OPERATE
 from gpuagent.core.run_list import NEWEST_FIRST, TEXT_MAX, RunFilter, parse_sort
 from gpuagent.errors import BadInput, UnknownRun
 from gpuagent.settings import read
@@ -37,6 +39,7 @@ ThisRun = Annotated[str, Path(alias="runId", max_length=64, description="the run
 def agent_start(order: StartRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Record a run. It does nothing until it is ticked."""
     connections = post.connections
+    order.user_id = caller.user_of_start(order.user_id)
 
     def work(run_id: str, again: bool) -> dict[str, Any]:
         return _run_json(start_once(order, connections, run_id, again), connections)
@@ -47,13 +50,13 @@ def agent_start(order: StartRequest, caller: MayOperate, post: Repeatable) -> Re
 @routes.post("/agent-tick", response_model=TickResponse, responses=POST_PROBLEMS)
 def agent_tick(body: TickRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Make steps until the run must wait for the world or is over."""
-    return _advance(body.run_id, caller.name, post, tick)
+    return _advance(body.run_id, caller, post, tick)
 
 
 @routes.post("/agent-step", response_model=TickResponse, responses=POST_PROBLEMS)
 def agent_step(body: TickRequest, caller: MayOperate, post: Repeatable) -> Response:
     """Make the one transition that is due."""
-    return _advance(body.run_id, caller.name, post, step)
+    return _advance(body.run_id, caller, post, step)
 
 
 @routes.get("/agent-status", response_model=StatusResponse, responses=GET_PROBLEMS)
@@ -130,6 +133,7 @@ def reject(run_id: ThisRun, body: RejectRequest, caller: MayApprove, post: Repea
 def cancel(run_id: ThisRun, body: CancelRequest, caller: MayCancel, post: Repeatable) -> Response:
     """End the run: nothing more is signed. The next tick cancels on chain what is out, where that still helps."""
     operator = caller.recorded_name(body.by)
+    _check_run(run_id, caller, post.connections, APPROVE)
     return _control(
         post,
         caller.name,
@@ -149,9 +153,16 @@ def start_once(order: StartRequest, connections: Connections, run_id: str, again
     return start(order_of(order, connections), connections.agent.ports, run_id).run_id
 
 
-def _advance(run_id: str, caller: str, post: RepeatableRequest, advance: Callable[..., Run]) -> Response:
+def _check_run(run_id: str, caller: Caller, connections: Connections, *permissions: str) -> None:
+    """Raises NotPermitted where the caller operates its own runs alone, and this is none; UnknownRun."""
+    if not caller.permissions & {OPERATE, *permissions}:
+        caller.check_run(connections.database.store.load(run_id).user_id)
+
+
+def _advance(run_id: str, caller: Caller, post: RepeatableRequest, advance: Callable[..., Run]) -> Response:
     connections = post.connections
     post.request.state.run_id = run_id
+    _check_run(run_id, caller, connections)
 
     def work(_: str, __: bool) -> dict[str, Any]:
         before = connections.database.store.load(run_id)
@@ -163,7 +174,7 @@ def _advance(run_id: str, caller: str, post: RepeatableRequest, advance: Callabl
             "run": _run_json(run_id, connections),
         }
 
-    return post.answer(caller, work)
+    return post.answer(caller.name, work)
 
 
 def _control(post: RepeatableRequest, caller: str, control: Callable[..., Run], message: str) -> Response:

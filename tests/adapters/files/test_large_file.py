@@ -35,7 +35,7 @@ client.drop_database("gpuagent_large_file")
 def test_a_large_file_is_never_whole_in_memory(shared_market: Market, tmp_path: Path) -> None:
     arguments = [shared_market.environment["MONGODB_URI"], str(tmp_path), str(MEGABYTES)]
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, timeout=300, check=False
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "large.bin").stat().st_size == MEGABYTES * 2**20

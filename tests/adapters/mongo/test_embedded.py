@@ -79,7 +79,7 @@ def address(process: subprocess.Popen[str]) -> tuple[Path, str]:
 
 def transact(uri: str) -> int:
     """Add a document in one transaction of a new client; how many there are."""
-    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as client:
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=60_000) as client:
         ledger = client.books.ledger
         with client.start_session() as session, session.start_transaction():
             ledger.insert_one({"amount": 1}, session=session)

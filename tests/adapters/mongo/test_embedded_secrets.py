@@ -33,7 +33,7 @@ FORBIDDEN = 13, 18
 
 @contextmanager
 def client(uri: str) -> Iterator[MongoClient[dict[str, Any]]]:
-    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=5000) as opened:
+    with MongoClient[dict[str, Any]](uri, serverSelectionTimeoutMS=60_000) as opened:
         yield opened
 
 

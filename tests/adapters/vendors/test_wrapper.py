@@ -45,7 +45,7 @@ def kept(depot: S3Store, content: bytes) -> FileEntry:
 def ordered(depot: S3Store, command: str | list[str], resume: Checkpoint | None = None, **fields: Any) -> Quote:
     workload = Workload.model_validate({"name": "job", "command": command, **fields})
     folder = depot.new_folder()
-    envelope = Envelope(folder, depot.place_url(folder, LIST, 60))
+    envelope = Envelope(folder, depot.place_url(folder, LIST, 600))
     return replace(quote(), order=order_text(workload.canonical, resume), envelope=envelope)
 
 
@@ -56,7 +56,7 @@ def input_of(file: FileEntry, path: str = "data") -> dict[str, Any]:
 def run(line: str, folder: Path, environ: Mapping[str, str] = os.environ, shell: str = "/bin/sh") -> tuple[str, int]:
     folder.mkdir(exist_ok=True)
     command = [*shell.split(), "-c", line]
-    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, timeout=240, check=False)
     assert list(folder.iterdir()) == [], "nothing of the job stays with the vendor"
     return done.stdout.decode(), done.returncode
 

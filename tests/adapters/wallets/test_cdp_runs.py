@@ -49,7 +49,7 @@ def test_usage_is_reported_to_nobody(cdp: CdpServer) -> None:
         env={**environment, **cdp.environment(NAME)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert process.stdout.splitlines() == ["WalletError", f"['{cdp.host}']"], process.stderr

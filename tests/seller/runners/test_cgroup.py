@@ -1,5 +1,6 @@
 """Control groups: real ones where this machine has them, and both versions as files."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -72,13 +73,14 @@ def test_where_none_can_be_made(tmp_path: Path) -> None:
 
 def test_of_this_machine() -> None:
     """Its processes are in it, and none is left when it is removed."""
-    group = cgroup.make("test-of-cgroups", LIMITS)
+    name = f"test-of-cgroups-{os.getpid()}"
+    group = cgroup.make(name, LIMITS)
     if not group.bounds("pids"):
         pytest.fail("no control group can be made here: run the tests as root, or in a delegated group")
     with subprocess.Popen(["sleep", "82"], preexec_fn=group.enter) as process:
         folders = [path for path in group._paths() if (path / "cgroup.procs").read_text().split() == [str(process.pid)]]
         assert folders == group._paths()
-        cgroup.of("test-of-cgroups").remove()
+        cgroup.of(name).remove()
         eventually(lambda: process.poll() is not None)
         assert process.returncode < 0, "it was killed"
     assert not [path for path in group._paths() if path.exists()]

@@ -56,9 +56,9 @@ def sandbox(tmp_path: Path) -> ProcessRunner:
 
 def supervisors(tmp_path: Path) -> list[psutil.Process]:
     processes = []
-    for process in psutil.process_iter(["cmdline"]):
+    for process in psutil.process_iter(["cmdline", "status"]):
         line = process.info["cmdline"] or []
-        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.status() != "zombie":
+        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.info["status"] != "zombie":
             processes.append(process)
     return processes
 
@@ -80,6 +80,16 @@ def run(runner: ProcessRunner, command: str | list[str], **options: object) -> t
     runner.start(order(command, **options))
     state = ended(runner)
     return state, runner.logs("job-1", 0)[0]
+
+
+def test_a_folder_that_is_named_from_where_the_seller_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `gpuagent sell` without a configuration's whole path does: supervisors do not work in that folder."""
+    monkeypatch.chdir(tmp_path)
+    runner = ProcessRunner(Path("jobs"), sandbox=False)
+    runner.start(order(["true"]))
+    assert ended(runner).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -385,7 +395,7 @@ def test_a_python_below_the_temporary_files_is_there(tmp_path: Path, monkeypatch
     monkeypatch.setattr(sandbox_module, "python_folders", lambda: [str(tmp_path)])
     with sealed(tmp_path, None, {}) as arguments:
         argv = sandboxed(["/bin/cat", str(tmp_path / "tool")], arguments)
-        job = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True, pass_fds=[arguments])
+        job = subprocess.run(argv, capture_output=True, text=True, timeout=240, check=True, pass_fds=[arguments])
     assert job.stdout == "from below"
 
 

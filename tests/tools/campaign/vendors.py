@@ -16,7 +16,7 @@ from mock_vendor.settings import read_settings
 from seller.runners.job_folder import JobFolder
 from tests.support.stub_market import variables
 
-READY_S, JOBS_END_S = 60, 10
+READY_S, JOBS_END_S = 240, 60
 SECRET = "a-campaign-of-its-own"
 VENDORS = "4"
 JOBS, LATER_JOBS = "vendors/jobs", "later/stubs-*/*"

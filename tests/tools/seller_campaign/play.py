@@ -26,7 +26,7 @@ from tests.tools.seller_campaign.report import Report
 from tests.tools.seller_campaign.victim import DEATHS, EVIDENCE, FORGETS, POINTS, POINTS_LEFT, Life, live
 
 AT_RANDOM, PARENT = "at random", "parent of workers"
-MAIN_S, DRAIN_S, POINT_S = 300.0, 60.0, 8.0
+MAIN_S, DRAIN_S, POINT_S = 1200.0, 240.0, 8.0
 """A campaign that takes longer is stuck; a victim that has not come to its point by then dies where it is."""
 EXPIRY_S = 600
 """Longer than any authorization of a buyer lives."""
