@@ -22,7 +22,8 @@ import pymongo
 from gpuagent.adapters.mongo.connection import Connection
 from gpuagent.core.run_list import RunFilter
 from gpuagent.reports import exports
-from gpuagent.reports.report import ReportRequest, make_report
+from gpuagent.reports.report import make_report
+from gpuagent.reports.request import ReportRequest
 from gpuagent.wiring.database import Database
 from gpuagent.wiring.embedded import start_mongod
 from tests.support import big_history

@@ -23,8 +23,9 @@ from seller.api.answers import Answer, FileAnswer
 from seller.api.wire import JobStatusAnswer
 from seller.catalogue import Vendor
 from seller.conduct import Conduct, Verdict
-from seller.database import Database, Job, Quote
+from seller.database import Database
 from seller.payments.market import to_usd
+from seller.records import Job, Quote
 from seller.runners import Checkpoint, Runner, RunnerError
 from seller.runners.local import LocalRunner
 from seller.work.order import read_order

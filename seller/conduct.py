@@ -9,7 +9,8 @@ from x402.schemas import PaymentRequired
 
 from seller.api.answers import Answer, FileAnswer, Refusal
 from seller.catalogue import Vendor
-from seller.database import Database, Job, Quote
+from seller.database import Database
+from seller.records import Job, Quote
 from seller.runners import Checkpoint, Runner
 from seller.work.order import ACCEPTS
 

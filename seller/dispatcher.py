@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from seller.database import Job, Purchase
 from seller.events import event
 from seller.folders import folder_bytes
+from seller.records import Job, Purchase
 from seller.runners import JobState, RunnerError, UnknownJob
 from seller.sale import confirm, recover
 from seller.shop import DISK_FULL, NO_GAS, Shop

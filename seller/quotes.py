@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from seller.api.answers import Answer, Refusal
 from seller.api.wire import QuoteAnswer, QuoteRequest, SubmitRequest, WorkQuoteAnswer
 from seller.catalogue import Vendor
-from seller.database import Quote
 from seller.payments.market import to_atomic, to_usd
+from seller.records import Quote
 from seller.shop import Shop
 from seller.work.order import WORKLOAD, job_order
 from seller.work.workload import canonical, sha256_of

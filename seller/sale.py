@@ -11,13 +11,13 @@ from seller.api.answers import Answer, Refusal, unsettled
 from seller.api.wire import SubmitAnswer, SubmitRequest
 from seller.catalogue import Vendor
 from seller.conduct import Verdict
-from seller.database import LOOKS, LOST, Job, NonceTaken, NoRoom, Purchase, Quote, Room
 from seller.events import event
 from seller.payments.hosted import FacilitatorUnavailable
 from seller.payments.payment import MalformedPayment, Payment, read_payment
 from seller.payments.settlement import Dead, Open, Paid
 from seller.payments.till import ChainUnavailable, Unknown
 from seller.quotes import quote_of
+from seller.records import LOOKS, LOST, Job, NonceTaken, NoRoom, Purchase, Quote, Room
 from seller.shop import Shop
 from seller.work.order import WORKLOAD
 from seller.work.submission import check_order, check_secrets, given_secrets

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
 
 from gpuagent.agent import supply
 from gpuagent.agent.past_jobs import job_s, own_past_jobs
@@ -19,7 +18,7 @@ from gpuagent.core.hedging import late_s
 from gpuagent.core.indices import is_open, missing, next_index, tries_left
 from gpuagent.core.model import Job, Quote, Run, Vendor
 from gpuagent.core.money import show_usd
-from gpuagent.core.outlay import Supply, may_be_proven, tag_room
+from gpuagent.core.outlay import Supply, tag_room
 from gpuagent.core.ports import Ports
 from gpuagent.core.resume import remainder, rest_hours
 from gpuagent.core.run_state import lasting_holds
@@ -70,8 +69,9 @@ def survey(
     past = [*record.past, *own_past_jobs(run)]
     past.sort(key=lambda job: (job.ended_at, job.started_at, job.vendor_id))
     open_jobs = Counter(job.quote.vendor_id for job in run.jobs if is_open(job)) if run.count > 1 else Counter()
+    caps = supply.RunCaps(run, rules, record.usage, past, open_jobs)
     if run.count > 1:
-        verdicts = supply.provable(verdicts, lambda name: may_be_proven(run, record.usage, past, name, open_jobs[name]))
+        verdicts = supply.provable(verdicts, caps.may_be_proven)
     offers = tuple(
         _candidate(vendor, quote, error, verdicts.get(vendor.vendor_id, ()), past, open_jobs[vendor.vendor_id])
         for vendor, (quote, error) in zip(vendors, results, strict=True)
@@ -82,13 +82,12 @@ def survey(
     if run.count == 1:
         return Survey(context, records, quotes)
 
-    amounts = supply.eligible(run, rules, record.usage, index, records, quotes, verdicts)
+    amounts = caps.eligible(index, records, quotes, verdicts)
     context = _among_others(context, run, index, min(amounts.values(), default=0), open_jobs.total())
     hours = context.hours
     recorded = {c.vendor_id: int(c.price_per_hour * hours) for c in offers if c.amount is None and not c.refusals}
-    supplied = partial(supply.supplies, run, rules, record.usage, past, hours, open_jobs)
     room = tag_room(rules, run, record.usage)
-    return Survey(context, records, quotes, supplied(amounts), supplied(recorded), room)
+    return Survey(context, records, quotes, caps.supplies(hours, amounts), caps.supplies(hours, recorded), room)
 
 
 def _context(

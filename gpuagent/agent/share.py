@@ -29,5 +29,6 @@ class Share:
 
 
 def new_share(ports: Ports) -> Share:
+    """The share of one tick, which begins with the call."""
     now, pace = ports.clock.now, ports.pace
     return Share(now, now() + pace.share_s, pace.share_bytes)

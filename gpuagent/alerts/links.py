@@ -27,6 +27,7 @@ def link_to(purchase: Purchase, channel: str, links: LinkSettings) -> str:
 
 
 def token_for(purchase: Purchase, channel: str, links: LinkSettings) -> str:
+    """The signed text that stands for one purchase in a channel's link."""
     fields = [purchase.run_id, purchase.job_id, purchase.amount, purchase.quote, purchase.expires_at, channel]
     payload = json.dumps(fields, separators=(",", ":")).encode()
     return f"{_text(payload)}.{_text(_signature(payload, links))}"

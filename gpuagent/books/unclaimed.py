@@ -61,6 +61,7 @@ def unclaimed_activity(
 
 
 def undecided(outcome: Open | Void, signed: Authorization) -> str:
+    """Why an authorization is not settled, in words."""
     if isinstance(outcome, Void):
         return f"{outcome.reason} on chain"
     return f"it can still be taken until the chain's clock passes {signed.valid_before} and that block is final"

@@ -56,7 +56,8 @@ def report(
         try:
             with loading():
                 from gpuagent.reports import exports
-                from gpuagent.reports.report import ReportRequest, opened_report
+                from gpuagent.reports.report import opened_report
+                from gpuagent.reports.request import ReportRequest
                 from gpuagent.wiring.database import load_reports
 
                 load_reports()

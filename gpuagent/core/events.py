@@ -116,6 +116,8 @@ class VendorReadmitted:
 
 @dataclass(frozen=True, slots=True)
 class PurchaseApproved:
+    """An approver agreed to the purchase at its quoted price."""
+
     job_id: str
     by: str
     at: float
@@ -159,6 +161,8 @@ class PaymentUnwanted:
 
 @dataclass(frozen=True, slots=True)
 class PaymentSettled:
+    """The transfer is in a final block."""
+
     job_id: str
     settlement: Settlement
     at: float
@@ -193,6 +197,8 @@ class PaymentAdopted:
 
 @dataclass(frozen=True, slots=True)
 class JobClaimed:
+    """The vendor named its job for the order that it took."""
+
     job_id: str
     vendor_job_id: str
     at: float
@@ -214,6 +220,8 @@ class JobProgressed:
 
 @dataclass(frozen=True, slots=True)
 class JobWentSilent:
+    """The vendor does not answer about the job. problem: what came of the request instead."""
+
     job_id: str
     at: float
     problem: str

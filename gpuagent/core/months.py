@@ -100,6 +100,7 @@ def month_end(at: float, zone: str = UTC_NAME) -> float:
 
 
 def month_name(at: float, zone: str = UTC_NAME) -> str:
+    """The calendar month of a moment in a zone, such as 2026-11."""
     return f"{datetime.fromtimestamp(at, zone_of(zone)):%Y-%m}"
 
 

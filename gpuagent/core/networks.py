@@ -74,6 +74,7 @@ def caip2_of(text: str) -> str:
 
 
 def is_caip2(text: str) -> bool:
+    """Whether the text names an EVM chain by its CAIP-2 id, such as eip155:8453."""
     return _CAIP2.fullmatch(text) is not None
 
 

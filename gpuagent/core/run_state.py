@@ -7,6 +7,7 @@ from gpuagent.errors import IllegalTransition
 
 
 def phase(run: Run) -> Phase:
+    """The phase of a run as users see it."""
     if run.status is RunStatus.COMPLETED:
         return Phase.SUCCESS
     if run.status is RunStatus.FAILED:
@@ -37,6 +38,7 @@ def lasting_holds(run: Run) -> tuple[Authorized, ...]:
 
 
 def has_open_job(run: Run) -> bool:
+    """Whether a job of the run is not at its end."""
     return any(map(is_open, run.jobs))
 
 

@@ -26,7 +26,8 @@ from gpuagent.reports.display import parse_display
 from gpuagent.reports.exports.files import FILE_NAMES, FILES
 from gpuagent.reports.figures import groups
 from gpuagent.reports.period import FORMS, parse_period
-from gpuagent.reports.report import Report, ReportRequest, open_report
+from gpuagent.reports.report import Report, open_report
+from gpuagent.reports.request import ReportRequest
 from gpuagent.reports.tables import STYLE
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cached_property
@@ -13,7 +13,6 @@ import pandas as pd
 from gpuagent.core.belief import PAST_JOBS_MAX
 from gpuagent.core.months import BudgetShare
 from gpuagent.core.records import ReportScope
-from gpuagent.core.text import is_web_url
 from gpuagent.errors import BadInput
 from gpuagent.reports.charts.kept import ChartBook
 from gpuagent.reports.charts.style import Marks, marks
@@ -25,6 +24,7 @@ from gpuagent.reports.gather import Window
 from gpuagent.reports.overview import Overview, overview
 from gpuagent.reports.partitions import SIZES
 from gpuagent.reports.period import Period, parse_period
+from gpuagent.reports.request import ReportRequest, check_server
 from gpuagent.reports.stream import ExportStream
 from gpuagent.reports.summary_rows import Count, OpenRows, SummaryRows, uncounted
 
@@ -36,30 +36,6 @@ if TYPE_CHECKING:
 
 EXAMPLES_MAX = 5
 """Names that an error offers in place of an unknown one."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReportRequest:
-    """The parameters of a report. Empty user, tag or vendor: all. currency, rate: beside USD, such as EUR, 0.92.
-
-    server: the address of a gpuagent server, to which the names of files link; "" for none. by: what the page groups
-    spend by, of groups.NOUNS; exports do not. Raises BadInput for anything else.
-    """
-
-    period: str = "30d"
-    user: str = ""
-    tag: str = ""
-    vendor: str = ""
-    currency: str = ""
-    rate: str = ""
-    server: str = ""
-    by: str = "vendor"
-
-    def __post_init__(self) -> None:
-        """papermill makes a number of a parameter such as 2026."""
-        for field in fields(self):
-            object.__setattr__(self, field.name, str(getattr(self, field.name)).strip())
-        groups.check_dimension(self.by)
 
 
 @dataclass(frozen=True)
@@ -205,12 +181,6 @@ class Report:
     @property
     def _window(self) -> Window:
         return pd.Timestamp(self.period.since), pd.Timestamp(self.period.until)
-
-
-def check_server(address: str) -> None:
-    """Raises BadInput for what is no address of a web server."""
-    if address and not is_web_url(address):
-        raise BadInput(f"server {address[:60]!r} is no address: write it like https://gpuagent.example")
 
 
 def make_report(

@@ -17,6 +17,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=Fa
 
 
 def of_httpx(request: httpx.Request) -> httpcore.Request:
+    """An httpx request as httpcore's."""
     assert isinstance(request.stream, httpx.SyncByteStream)
     return httpcore.Request(
         method=request.method,

@@ -190,6 +190,7 @@ def key_source(settings: "Settings") -> "KeySource":
 
 
 def system_clock() -> "Clock":
+    """The machine's clock."""
     from gpuagent.adapters.clock import SystemClock
 
     return SystemClock()

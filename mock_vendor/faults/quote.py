@@ -9,7 +9,7 @@ from mock_vendor.faults.hostile import HOSTILE_BYTES, HOSTILE_LINES, HOSTILE_TEX
 from mock_vendor.faults.scene import ATTACKER, Scene
 from mock_vendor.faults.table import Hook, fault
 from seller.api.answers import Answer
-from seller.database import Quote
+from seller.records import Quote
 
 
 @fault("quote")

@@ -13,7 +13,7 @@ from mock_vendor.faults.scene import Scene
 from mock_vendor.faults.table import TABLE, Hook
 from seller.api.answers import Answer, FileAnswer
 from seller.conduct import Verdict
-from seller.database import Quote
+from seller.records import Quote
 from seller.work.order import ACCEPTS
 
 

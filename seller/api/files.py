@@ -12,8 +12,8 @@ from seller.api.answers import Answer, FileAnswer, Refusal
 from seller.api.callers import AVisit, errors
 from seller.api.wire import CancelAnswer, CancelRequest, InputRefusedAnswer, InputState, InputTaken
 from seller.catalogue import Vendor
-from seller.database import Job
 from seller.payments.payment import KEY
+from seller.records import Job
 from seller.runners import FileEntry, Runner, RunnerError
 from seller.shop import Shop
 from seller.work.inputs import InputRefused, InputStore, StoreFull, TooLarge, WrongContent, WrongStart

@@ -8,8 +8,8 @@ from typing import Any
 
 from seller.api.answers import Answer, Refusal
 from seller.api.wire import ListedCheckpoint, ListedFile, WorkStatusAnswer
-from seller.database import Job
 from seller.payments.market import to_usd
+from seller.records import Job
 from seller.runners import Checkpoint, FileEntry, JobState, Runner, RunnerError, UnknownJob
 from seller.shop import Shop
 from seller.work.order import CHECKPOINT, FILES

@@ -6,7 +6,7 @@ import hashlib
 
 from seller.api.answers import Refusal
 from seller.api.wire import SubmitRequest
-from seller.database import Quote
+from seller.records import Quote
 from seller.shop import Shop
 from seller.work.inputs import InputRefused, InputStore, StoreFull
 from seller.work.order import image_refusal, order_text, read_order, same_terms

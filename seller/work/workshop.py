@@ -4,8 +4,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from seller.database import Database, Job
+from seller.database import Database
 from seller.locks import Lock
+from seller.records import Job
 from seller.runners import JobOrder, Runner, RunnerError, UnknownJob
 from seller.work.inputs import Bounds, InputStore
 from seller.work.order import read_order

@@ -121,7 +121,7 @@ def test_an_approval_never_given_or_given_twice(world: World, asking: Run) -> No
     world.assert_balanced(asking, transfers=0)
 
 
-def test_the_commands(gpuagent: Callable[..., Result]) -> None:
+def test_the_commands_approve_and_reject_what_waits(gpuagent: Callable[..., Result]) -> None:
     def output(*arguments: str) -> Any:
         result = gpuagent(*arguments, "--json")
         assert result.exit_code == 0, result.output

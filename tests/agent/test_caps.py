@@ -203,7 +203,7 @@ def test_allowing_more_needs_a_reason_and_is_recorded(world: World) -> None:
     now = world.market.clock.now()
     with pytest.raises(BadInput, match="say why the policy is to allow more"):
         world.store.change_policy(lambda policy: replace(policy, per_payment=None), "Ada", " ", now)
-    with pytest.raises(BadInput, match="names who"):
+    with pytest.raises(BadInput, match="say who changes the policy"):
         world.store.change_policy(lambda policy: replace(policy, per_payment=0), "", "", now)
     assert world.store.policy() == before
     lower = world.store.change_policy(lambda policy: replace(policy, per_payment=UNIT), "Ada", "", now)

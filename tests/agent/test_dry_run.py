@@ -164,7 +164,7 @@ def test_what_asking_a_model_cost_is_shown(
     assert json.loads(json_result.stdout)["plannerCost"] == "650"
 
 
-def test_the_commands(world: World, gpuagent: Callable[..., Result]) -> None:
+def test_the_commands_show_the_purchase_and_sign_nothing(world: World, gpuagent: Callable[..., Result]) -> None:
     start = ("run", "start", "--goal", "Fine-tune", "--budget", "5", "--dry-run")
     result = gpuagent(*start)
     assert result.exit_code == 0, result.output

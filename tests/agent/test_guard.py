@@ -185,7 +185,7 @@ def test_the_vendors_record_is_pinned_not_its_word() -> None:
         ({"action": Action.WAIT, "wait_until": float("inf")}, "no time"),
     ],
 )
-def test_guard_refuses(changes: dict[str, Any], reason: str) -> None:
+def test_the_guard_refuses_a_bad_answer_and_says_why(changes: dict[str, Any], reason: str) -> None:
     amounts = {"gpu_vendor_1": 1_400_000, "silent": None, "dear": 4_999_951, "late": 1, "halted": 1}
     refusals = {"halted": ("Ada halted it",)}
     planner_context = context(

@@ -16,7 +16,7 @@ from gpuagent.wiring.vendors import record_vendors
 from tests.support.world import World
 
 
-def test_happy_path(world: World) -> None:
+def test_a_run_pays_one_vendor_and_completes(world: World) -> None:
     run = world.finish(world.start())
     assert run.status is RunStatus.COMPLETED
     (job,) = run.jobs

@@ -77,7 +77,7 @@ def test_the_table_is_whole(guarded: Served) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "wrong", READ, OPERATE, OWN, APPROVE, CRON])
-def test_every_route(guarded: Served, token: str) -> None:
+def test_every_route_lets_in_its_roles_alone(guarded: Served, token: str) -> None:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for (method, path), group in TABLE.items():
         status = _status(guarded, method, path.replace("{runId}", ID), headers)

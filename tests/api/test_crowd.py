@@ -20,7 +20,7 @@ PATIENCE_S = 90
 TICKS_MAX = 40
 
 
-def test_fifty_clients(served: Served) -> None:
+def test_fifty_clients_each_get_one_run_that_is_paid_once(served: Served) -> None:
     served.world.allow(wallet_per_day=None)
     clients = [_Client(served, number) for number in range(CLIENTS)]
     with ThreadPoolExecutor(CLIENTS) as pool:

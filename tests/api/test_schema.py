@@ -49,7 +49,7 @@ def _try(operation: Any, mode: GenerationMode, headers: dict[str, str]) -> None:
     play_case()
 
 
-def test_gpuagent(served: Served) -> None:
+def test_gpuagent_answers_as_its_schema_says(served: Served) -> None:
     schema = schemathesis.openapi.from_url(f"{served.url}/openapi.json")
     assert schema.raw_schema["openapi"].startswith("3.1")
     played = list(
@@ -59,7 +59,7 @@ def test_gpuagent(served: Served) -> None:
     assert len(played) == len(declared)
 
 
-def test_mock_vendor(market: Market) -> None:
+def test_the_mock_vendor_answers_as_its_schema_says(market: Market) -> None:
     url, secret = market.environment["VENDOR_URL"], market.environment["GPU_VENDOR_SECRET"]
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
     sold = schema.include(path_regex="^/(quote|submit-job|job-|healthz)")

@@ -64,7 +64,7 @@ def search_unfinished() -> None:
     raise SearchUnfinished("ask again")
 
 
-def test_what_balances(world: World) -> None:
+def test_a_sweep_of_completed_runs_finds_nothing(world: World) -> None:
     world.market.outcomes("gpu_vendor_1", "0")
     for _ in range(2):
         world.finish(world.start())

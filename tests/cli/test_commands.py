@@ -93,7 +93,9 @@ def test_watch_shows_what_a_user_wants_to_see(world: World, gpuagent: Callable[.
         (("--budget", "5", "--goal", " "), "a goal is a text"),
     ],
 )
-def test_bad_orders(world: World, gpuagent: Callable[..., Result], arguments: tuple[str, ...], says: str) -> None:
+def test_a_bad_order_is_refused_in_words(
+    world: World, gpuagent: Callable[..., Result], arguments: tuple[str, ...], says: str
+) -> None:
     result = gpuagent(*START, *arguments)
     assert result.exit_code == 2
     assert says in result.stderr
@@ -102,7 +104,9 @@ def test_bad_orders(world: World, gpuagent: Callable[..., Result], arguments: tu
 
 @pytest.mark.parametrize("command", [("run", "tick"), ("run", "step"), ("run", "status"), ("run", "watch"), ("books",)])
 @pytest.mark.parametrize("run_id", ["0" * 24, "nonsense"])
-def test_unknown_run(gpuagent: Callable[..., Result], command: tuple[str, ...], run_id: str) -> None:
+def test_a_run_that_is_not_there_names_the_list(
+    gpuagent: Callable[..., Result], command: tuple[str, ...], run_id: str
+) -> None:
     result = gpuagent(*command, run_id)
     assert result.exit_code == 2
     assert "gpuagent run list" in result.stderr
@@ -216,7 +220,7 @@ def test_a_missing_secret_is_no_failure_of_the_vendor(world: World, gpuagent: Ca
     assert [job.quote.vendor_id for job in world.store.load(run_id).jobs] == ["gpu_vendor_1"]
 
 
-def test_unfunded_wallet(make_world: Callable[..., World]) -> None:
+def test_a_wallet_without_money_starts_nothing(make_world: Callable[..., World]) -> None:
     world = make_world(funds=0)
     result = CliRunner().invoke(app, [*START, "--budget", "5"], env=world.environment)
     assert result.exit_code == 3
@@ -299,7 +303,7 @@ def test_vendors_are_listed_and_seeded_again(world: World, gpuagent: Callable[..
     assert gpuagent("vendor", "seed", str(tmp_path / "vendors.json")).exit_code == 2
 
 
-def test_vendor_check(world: World, gpuagent: Callable[..., Result]) -> None:
+def test_a_vendor_check_says_what_holds_and_what_does_not(world: World, gpuagent: Callable[..., Result]) -> None:
     url = world.environment["VENDOR_URL"]
     good = gpuagent("vendor", "check", url, "--json")
     assert good.exit_code == 0, good.output

@@ -24,7 +24,7 @@ def job(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_check(job: str) -> None:
+def test_a_sound_job_file_is_said_to_be_sound(job: str) -> None:
     plain, document = invoke("check", job), json.loads(invoke("check", job, "-e", "EPOCHS=3", "--json").stdout)
     assert plain.exit_code == 0
     assert "is sound: tiny, 1 GPU hours on A100" in plain.stdout
@@ -44,11 +44,11 @@ def test_a_variable_needs_a_value(job: str) -> None:
     assert (result.exit_code, "write NAME=VALUE" in result.stderr) == (2, True)
 
 
-def test_schema() -> None:
+def test_the_schema_is_printed_as_json() -> None:
     assert json.loads(invoke("schema").stdout)["properties"]["command"]
 
 
-def test_import(tmp_path: Path, job: str) -> None:
+def test_an_imported_task_is_a_sound_job_file(tmp_path: Path, job: str) -> None:
     (tmp_path / "task.yaml").write_text("name: Tiny\nrun: python train.py\nfile_mounts: {train.py: train.py}\n")
     imported = invoke("import", str(tmp_path / "task.yaml"))
     assert imported.exit_code == 0

@@ -308,7 +308,7 @@ def test_the_environment_says_for_every_start_what_is_kept(
         (Execution(signal.SIGTERM), {"outcome": "completed"}, 0),  # it came too late
     ],
 )
-def test_exit_codes(execution: Execution, result: Any, code: int) -> None:
+def test_each_result_has_its_exit_code(execution: Execution, result: Any, code: int) -> None:
     assert exit_code(execution, result) == code
 
 

@@ -55,7 +55,7 @@ def test_what_is_learned_of_a_vendor() -> None:
     assert learned(0.9, history("v", "0" * 100)).mean < 0.15
 
 
-def test_the_clock() -> None:
+def test_a_shock_and_a_price_fade_with_each_job_length() -> None:
     assert [recovery(age) for age in (-1, 0, 1, 2)] == pytest.approx([0.3, 0.3, 0.65, 0.825])
     assert [price_back(waited) for waited in (0, 1, 2)] == pytest.approx([0, 0.5, 0.75])
 

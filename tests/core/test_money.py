@@ -12,7 +12,7 @@ from gpuagent.errors import BadInput
 
 
 @given(st.integers(0, AMOUNT_MAX))
-def test_round_trip(amount: int) -> None:
+def test_an_amount_is_read_as_it_was_written(amount: int) -> None:
     assert parse_usd(usd(amount)) == amount
     assert parse_usd(format(usd(amount), "f")) == amount
     assert parse_usd(show_usd(amount).removesuffix(" USD")) == amount

@@ -8,7 +8,7 @@ from gpuagent.core.paths import DEPTH_MAX, PART_MAX, PATH_MAX, path_problem, twi
 
 
 @pytest.mark.parametrize("path", ["model.npz", "a/b/c.txt", ".hidden", "checkpoint/step-40/w.npz", "größe.txt", "a b"])
-def test_plain_paths(path: str) -> None:
+def test_a_plain_path_has_no_problem(path: str) -> None:
     assert path_problem(path) == ""
 
 
@@ -43,12 +43,12 @@ def test_whatever_passes_stays_in_its_folder(path: str) -> None:
 @pytest.mark.parametrize(
     "paths", [("a", "A"), ("a", "a"), ("a", "a/b"), ("A/b", "a"), ("x/y", "x/y/z"), ("straße", "STRASSE")]
 )
-def test_twins(paths: tuple[str, str]) -> None:
+def test_paths_that_are_one_file_somewhere_are_twins(paths: tuple[str, str]) -> None:
     pair = twins(paths)
     assert pair
     assert {*pair} == {*paths}
     assert twins(["other", *reversed(paths)])
 
 
-def test_no_twins() -> None:
+def test_paths_that_differ_everywhere_are_no_twins() -> None:
     assert twins(["a/b", "a/c", "ab", "b/a"]) is None

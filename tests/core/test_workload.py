@@ -22,12 +22,12 @@ def workload(**fields: Any) -> Workload:
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400), ("1d", 86_400), ("0.5m", 30)]
 )
-def test_durations(text: str, seconds: int) -> None:
+def test_durations_are_read_as_seconds(text: str, seconds: int) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "-1h", "1:30", "1m2h", "2 hours", "1e9h", "٣h", "0.0001s", "1h 30m"])
-def test_no_durations(text: str) -> None:
+def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):
         parse_duration(text)
 
@@ -36,12 +36,12 @@ def test_no_durations(text: str) -> None:
     ("text", "size"),
     [("64MB", 64_000_000), ("1.5GiB", 1_610_612_736), ("4096", 4096), ("1 kb", 1000), ("0.5TB", 5 * 10**11)],
 )
-def test_sizes(text: str, size: int) -> None:
+def test_sizes_are_read_as_bytes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "MB", "-1MB", "64XB", "1.5B", "0x10", "1e3", "64M"])
-def test_no_sizes(text: str) -> None:
+def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no"):
         parse_size(text)
 

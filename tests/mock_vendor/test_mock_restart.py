@@ -11,8 +11,9 @@ import pytest
 
 from mock_vendor.runner import open_runner
 from mock_vendor.settings import Sandbox, read_settings
-from seller.database import Database, Job, Quote
+from seller.database import Database
 from seller.errors import BadSetting
+from seller.records import Job, Quote
 from seller.work.workshop import SECRETS_LOST
 from tests.support.mock_buyer import Buyer
 from tests.support.mock_command import launched, ready_line, selling

@@ -16,7 +16,7 @@ OWN_CHAIN = {
 }
 
 
-def test_defaults() -> None:
+def test_an_empty_environment_has_defaults() -> None:
     settings = read_settings({})
     assert (settings.port, settings.seed, settings.speed, settings.vendors) == (4001, 7, 1200, 3)
     assert settings.base_price_per_hour == Decimal("1.40")

@@ -188,7 +188,7 @@ def test_only_the_owner_mints(world: World) -> None:
         world.token.functions.mint(world.payee, 1).transact({"from": world.payee})
 
 
-def test_erc20_allowances(world: World) -> None:
+def test_allowances_are_those_of_erc20(world: World) -> None:
     functions = world.token.functions
     mint(world.rpc_url, world.token.address, world.payee, 100)
     functions.approve(world.owner, 60).transact({"from": world.payee})

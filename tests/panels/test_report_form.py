@@ -11,7 +11,7 @@ import pytest
 from gpuagent import settings
 from gpuagent.panels import report_form
 from gpuagent.panels.report_form import ReportForm
-from gpuagent.reports.report import ReportRequest
+from gpuagent.reports.request import ReportRequest
 from tests.support.world import World
 
 

@@ -48,7 +48,9 @@ if PUBLIC.is_dir():
 
 
 @pytest.mark.parametrize(("scenarios", "mode", "files"), SOURCES)
-def test_gate(scenarios: Callable[[], Sequence[Sequence[Market]]], mode: str, files: int) -> None:
+def test_the_rules_stay_close_to_bayes(
+    scenarios: Callable[[], Sequence[Sequence[Market]]], mode: str, files: int
+) -> None:
     """ALL row: stub within 1.5 % of U of Bayes, no invalid decision. Generated files: posterior, for less noise."""
     comparison = comparison_of(scenarios(), mode, StubPlanner(), BASELINES["mean"])
     stub, mean = row(comparison, "stub"), row(comparison, "mean")
@@ -149,7 +151,7 @@ def test_every_baseline_plays_validly_and_by_its_description() -> None:
     assert (first["cheapest"], first["reliable"]) == ("v2", "v1")
 
 
-def test_reports_agree() -> None:
+def test_table_csv_and_json_agree() -> None:
     comparison = comparison_of(similar_scenarios(3), "exact", BASELINES["cheapest"], BASELINES["density"])
     frame = report.plays_frame(comparison)
     lines = list(csv.DictReader(io.StringIO(report.as_csv(comparison))))

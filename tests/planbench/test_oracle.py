@@ -73,7 +73,7 @@ def test_it_is_the_best_of_every_plan(market: Market) -> None:
     assert oracle(market, 0).utility(market) == pytest.approx(brute_force(market, 0), abs=1e-12)
 
 
-def test_by_hand() -> None:
+def test_the_oracle_finds_what_is_found_by_hand() -> None:
     """The dear vendor completes at once, the cheap one from its second job on; four ticks, one at a time."""
     outcomes = {"v1": ["1111", "0000"], "v2": ["0111", "0000"]}
     assert oracles(sweep(2, 1, outcomes)) == [Bound(2, 3_000_000), Bound(0, 0)]

@@ -78,7 +78,7 @@ def late_market(hedge_after: int, **changes: Any) -> Market:
     return sweep(2, 1, outcomes, **{"run__jobs": jobs, "truth__delays": {"v2": ["2"]}, **changes})
 
 
-def test_by_hand() -> None:
+def test_the_oracle_hedges_as_one_would_by_hand() -> None:
     """While v2 is late, the first job of v1 is over, as its hedge; in the last tick its second one completes."""
     assert oracle(late_market(hedge_after=1), 0) == Bound(2, 5_000_000)
     assert oracle(late_market(hedge_after=0), 0) == Bound(1, 1_000_000)

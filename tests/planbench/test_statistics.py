@@ -46,7 +46,7 @@ def test_mcnemar_by_hand() -> None:
         mcnemar([True], [])
 
 
-def test_needed_scenarios() -> None:
+def test_the_sample_size_follows_the_deviation() -> None:
     """A standard deviation of 0.105 to 0.17 takes 220 to 570 (216.1 and 566.4, rounded up)."""
     for deviation, files in ((0.105, 217), (0.17, 567)):
         half = deviation / math.sqrt(2)

@@ -13,7 +13,8 @@ from gpuagent.core.records import ReportScope
 from gpuagent.reports.charts import work
 from gpuagent.reports.figures import reliability, runs, spend
 from gpuagent.reports.frames import read_frames
-from gpuagent.reports.report import Report, ReportRequest, make_report
+from gpuagent.reports.report import Report, make_report
+from gpuagent.reports.request import ReportRequest
 from tests.support import report_history
 from tests.support.report_history import ALPHA, BETA, GAMMA
 

@@ -17,7 +17,7 @@ from gpuagent.reports.figures.groups import REMAINDER, SUMS, label
 from gpuagent.reports.figures.spend import PLANNER
 from gpuagent.reports.frames import frame
 from gpuagent.reports.period import parse_period
-from gpuagent.reports.report import ReportRequest
+from gpuagent.reports.request import ReportRequest
 from gpuagent.reports.tables import Table
 from tests.support import report_history
 from tests.support.report_history import ALPHA, BETA, GAMMA

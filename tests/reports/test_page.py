@@ -10,7 +10,8 @@ from gpuagent.core.money import UNIT
 from gpuagent.reports import exports, sections
 from gpuagent.reports.charts.style import Picture, label
 from gpuagent.reports.figures import runs
-from gpuagent.reports.report import Report, ReportRequest, make_report
+from gpuagent.reports.report import Report, make_report
+from gpuagent.reports.request import ReportRequest
 from tests.support import big_history, report_history
 from tests.support.factories import TOKEN
 from tests.support.report_history import ALPHA, BETA, GAMMA
@@ -114,7 +115,7 @@ def test_the_registry_is_in_the_order_of_registration(own_book: tuple[report_his
     assert first == (ALPHA, BETA, GAMMA) == book.db.reads.vendor_ids()
 
 
-def test_one_run(own_book: tuple[report_history.Book, Any]) -> None:
+def test_a_page_of_a_single_run_is_whole(own_book: tuple[report_history.Book, Any]) -> None:
     book, database = own_book
     for name in ("runs", "jobs", "payments", "observations"):
         database[name].delete_many({})

@@ -21,7 +21,7 @@ PERIODS = [
 
 
 @pytest.mark.parametrize(("text", "days"), PERIODS)
-def test_periods(text: str, days: str) -> None:
+def test_a_period_is_read_as_its_days(text: str, days: str) -> None:
     period = parse_period(text, NOW)
     assert period.before
     assert " ".join(f"{day:%Y-%m-%d}" for day in (period.since, period.until, period.before)) == days

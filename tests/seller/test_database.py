@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seller.database import Database, Job, NoRoom, Purchase, Quote, Room
+from seller.database import Database
+from seller.records import Job, NoRoom, Purchase, Quote, Room
 from seller.tables import VERSION, prepare
 
 JOB = Job("v-1", "v", "first", "A100", "1", 5, 7.0, job_order="{}", start="waiting")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from x402.schemas import PaymentRequirements
 
-from seller.database import LOOKS
 from seller.dispatcher import LOOK_S, SECRETS_WAIT_S, TIDY_S, UNDECIDED_S
 from seller.home import DRAIN
 from seller.payments.payment import Payment
 from seller.payments.settlement import Dead, Open, Paid
 from seller.payments.till import Unknown
+from seller.records import LOOKS
 from seller.report.overview import read_overview
 from seller.runners import RunnerError
 from seller.shop import Terms
@@ -250,7 +250,7 @@ def test_a_clock_that_is_set_ahead_gives_up_nothing_that_was_paid_for(tmp_path: 
         assert (job(desk, finished)[0], job(desk, waiting)[0]) == ("forgotten", "failed")
 
 
-def test_it_drains(tmp_path: Path) -> None:
+def test_a_seller_that_drains_does_what_was_paid_for(tmp_path: Path) -> None:
     """Nothing new is sold, what was paid for is done, and then it ends; unless it is to sell again."""
     with open_desk(tmp_path, terms=ROOM) as desk:
         jobs = [desk.bought(str(number)) for number in range(2)]

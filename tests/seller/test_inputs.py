@@ -81,7 +81,7 @@ def test_other_content_is_dropped(store: InputStore, tmp_path: Path) -> None:
     assert store.put(KEY, NAME, 10, 0, CONTENT) == 10
 
 
-def test_bounds(tmp_path: Path) -> None:
+def test_inputs_are_bounded_in_bytes_and_number(tmp_path: Path) -> None:
     store = Hour().store(tmp_path, file=20, total=25, files=2)
     with pytest.raises(TooLarge):
         store.put(KEY, NAME, 21, 0, b"")

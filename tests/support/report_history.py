@@ -39,7 +39,8 @@ from gpuagent.core.model import (
 )
 from gpuagent.core.money import parse_usd
 from gpuagent.core.work import Completed, Failed, Underway, Work
-from gpuagent.reports.report import Report, ReportRequest, make_report
+from gpuagent.reports.report import Report, make_report
+from gpuagent.reports.request import ReportRequest
 from gpuagent.wiring.database import Database
 from tests.support.factories import ASSET, PAYEE, RUN, TOKEN, authorization, quote
 

@@ -77,7 +77,7 @@ def sends(data: bytes) -> Answer:
     return lambda connection: connection.sendall(data)
 
 
-def test_an_answer(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
+def test_an_answer_comes_with_status_headers_and_body(serve: Callable[[Answer], str], http: BoundedHttp) -> None:
     reply = http.request("GET", serve(sends(b"HTTP/1.1 402 Pay\r\nX-A: b\r\nContent-Length: 2\r\n\r\nok")))
     assert (reply.status, reply.headers["x-a"], reply.body) == (402, "b", b"ok")
 
@@ -155,7 +155,7 @@ def test_the_user_in_a_url_is_sent_as_a_header(http: BoundedHttp) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "ftp://127.0.0.1/", "http://", "no url"])
-def test_nobody_there(http: BoundedHttp, url: str) -> None:
+def test_a_server_that_is_not_there_is_an_error(http: BoundedHttp, url: str) -> None:
     with pytest.raises(HttpFailed):
         http.request("GET", url)
 

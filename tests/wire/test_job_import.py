@@ -97,6 +97,6 @@ def test_what_does_not_map_is_named(text: str, fields: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "- 1", "run: &a [*a]", "name: x"])
-def test_no_task(text: str) -> None:
+def test_what_is_no_task_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
         import_job(text.encode(), "task.yaml")

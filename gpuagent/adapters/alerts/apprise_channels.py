@@ -48,7 +48,8 @@ class AppriseMessenger:
         except (TypeError, ValueError):
             usable = False
         if not usable:
-            raise ConfigError(f"ALERTS_CHANNELS: apprise cannot use the address of entry {number}, {name}")
+            problem = f"apprise cannot use the address of entry {number}, {name}: write a URL as its wiki has it"
+            raise ConfigError(f"ALERTS_CHANNELS: {problem}")
         return service
 
 

@@ -36,7 +36,7 @@ def watch(
     does not answer: watch again with the last token.
     """
     if run_id is not None and not ObjectId.is_valid(run_id):
-        raise BadInput(f"{run_id[:40]!r} is not a run id")
+        raise BadInput(f"{run_id[:40]!r} is not a run id: `gpuagent run list` shows them")
     if resume_after is not None and not _TOKEN.fullmatch(resume_after):
         raise BadInput("that is not a token of a change: leave it out to watch from now")
     try:

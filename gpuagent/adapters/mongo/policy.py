@@ -63,7 +63,7 @@ def change(
     before = _latest(database, session)
     after = check(replace(revise(before), version=before.version + 1))
     if not by.strip():
-        raise BadInput("a change of policy names who makes it")
+        raise BadInput("say who changes the policy: a change without a name is not recorded")
     if not all(text.isprintable() for text in (by, why, *after.tag_totals)):
         raise BadInput("names, tags and reasons are one line each, of characters that can be shown")
     more = loosenings(before, after)

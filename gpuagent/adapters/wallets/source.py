@@ -84,7 +84,9 @@ class KeySource:
 
         url = self.environ.get("CDP_URL", "")
         if url and not is_encrypted_or_local(url):
-            raise ConfigError("CDP_URL is not https: keys would be readable on the way")
+            raise ConfigError(
+                "CDP_URL is not https, and keys would be readable on the way: write https://…, or unset it"
+            )
         client = self._cdp_client(url)
         try:
             yield client
@@ -145,5 +147,5 @@ class KeySource:
         # Files end with a newline, passwords do not.
         password = keystore.read_private(Path(self.environ[PASSWORD_FILE]), PASSWORD_FILE).rstrip(b"\r\n")
         if not password:
-            raise ConfigError(f"the file that {PASSWORD_FILE} names is empty")
+            raise ConfigError(f"the file that {PASSWORD_FILE} names is empty: write the password into it")
         return password

@@ -75,7 +75,7 @@ def test_a_silent_server_is_not_waited_for_long() -> None:
 
 def test_an_address_that_apprise_does_not_know_is_named_by_number_and_name() -> None:
     for address in (f"nothing://{SECRET}", f"json://?{SECRET}"):
-        with pytest.raises(ConfigError, match=r"address of entry 2, chat$") as refused:
+        with pytest.raises(ConfigError, match="address of entry 2, chat: write a URL") as refused:
             AppriseMessenger({"ops": "json://127.0.0.1/", "chat": address})
         assert SECRET not in str(refused.value)
 

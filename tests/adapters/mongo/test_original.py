@@ -15,7 +15,8 @@ from gpuagent.agent.start import Order, start
 from gpuagent.books.sweep import sweep
 from gpuagent.errors import RunNotOurs
 from gpuagent.reports.exports import html
-from gpuagent.reports.report import ReportRequest, make_report
+from gpuagent.reports.report import make_report
+from gpuagent.reports.request import ReportRequest
 from gpuagent.tick import tick
 from gpuagent.wiring.database import Database, open_database
 from gpuagent.wiring.vendors import record_vendors

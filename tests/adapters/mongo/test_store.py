@@ -273,7 +273,7 @@ def test_a_vendors_job_id_belongs_to_one_job(store: MongoStore) -> None:
 
 
 @pytest.mark.parametrize("run_id", ["0" * 24, "no such id", ""])
-def test_unknown_run(store: MongoStore, run_id: str) -> None:
+def test_a_run_that_is_not_there_is_said(store: MongoStore, run_id: str) -> None:
     with pytest.raises(UnknownRun):
         store.load(run_id)
 

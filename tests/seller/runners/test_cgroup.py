@@ -18,7 +18,7 @@ VERSION_1 = {
 }
 
 
-def test_version_1(tmp_path: Path) -> None:
+def test_groups_of_version_1_are_below_our_own(tmp_path: Path) -> None:
     """Below the seller's own groups, in each controller's hierarchy."""
     own = tmp_path / "own"
     own.write_text("9:name=systemd:/\n8:pids:/\n4:memory:/own\n1:cpu,cpuacct:/\n0::/\n")
@@ -42,7 +42,7 @@ def test_version_1(tmp_path: Path) -> None:
     }
 
 
-def test_version_2(tmp_path: Path) -> None:
+def test_groups_of_version_2_are_beside_our_own(tmp_path: Path) -> None:
     """Beside the seller's own group, which has processes and so no groups below."""
     service = tmp_path / "fs" / "system.slice" / "seller.service"
     (service / "gpuagent-job").mkdir(parents=True)

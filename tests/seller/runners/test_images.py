@@ -31,11 +31,11 @@ DIGEST = f"sha256:{'a' * 64}"
         ("a@sha256:12", ""),
     ],
 )
-def test_full_names(image: str, name: str) -> None:
+def test_an_image_has_a_full_name(image: str, name: str) -> None:
     assert full_name(image) == name
 
 
-def test_the_list() -> None:
+def test_the_list_of_images_allows_its_own_alone() -> None:
     allowed = ["docker.io/pytorch/*", f"ghcr.io/a/b@{DIGEST}"]
     assert refusal("pytorch/pytorch:2.6", allowed) == ""
     assert refusal(f"ghcr.io/a/b@{DIGEST}", allowed) == ""

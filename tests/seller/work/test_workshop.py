@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from seller.database import Database, Job, Purchase
+from seller.database import Database
+from seller.records import Job, Purchase
 from seller.runners import JobOrder
 from seller.runners.process import ProcessRunner
 from seller.work.workshop import CANCELLED, SECRETS_LOST, Workshop

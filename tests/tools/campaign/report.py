@@ -3,12 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.tools.campaign_report import CampaignReport, counts_text
+
 
 @dataclass
-class Report:
+class Report(CampaignReport):
     """The counts of one campaign, and every problem that its audit found."""
 
-    seed: int
     purchases: int = 0
     transfers: int = 0
     runs: Counter[str] = field(default_factory=Counter)
@@ -35,13 +36,6 @@ class Report:
     """The kills of fleet workers, among all kills."""
     overtaken: int = 0
     """Saves that another ticker was faster with."""
-    seconds: float = 0
-    problems: list[str] = field(default_factory=list)
-
-    def check(self, holds: bool, problem: str) -> None:
-        """Record the problem unless the condition holds."""
-        if not holds:
-            self.problems.append(problem)
 
     def __str__(self) -> str:
         counters = {
@@ -56,14 +50,10 @@ class Report:
             "faults": self.faults,
             "outages": self.outages,
         }
-        counts = "; ".join(
-            f"{sum(counter.values())} {name} ({', '.join(f'{key} {count}' for key, count in sorted(counter.items()))})"
-            for name, counter in counters.items()
-        )
         return (
             f"seed {self.seed}: {self.purchases} purchases, {self.transfers} transfers, {self.seconds:.0f} s; "
-            f"{counts}; {self.resumed} purchases that went on from a checkpoint; "
+            f"{counts_text(counters)}; {self.resumed} purchases that went on from a checkpoint; "
             f"{self.overtaken} saves "
             f"overtaken, {self.saves} not, {self.fleet_saves} of these by the fleet, {self.fleet_kills} of it killed"
-            + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
+            + self.problem_lines
         )

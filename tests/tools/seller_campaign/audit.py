@@ -14,8 +14,9 @@ from web3 import Web3
 from mock_vendor import contracts
 from mock_vendor.market import PracticeMarket
 from seller.config import Config
-from seller.database import Database, Job
+from seller.database import Database
 from seller.payments.market import connect, to_usd
+from seller.records import Job
 from seller.runners import supervise
 from seller.work.workshop import SECRETS_LOST
 from tests.tools.seller_campaign.buyers import Order

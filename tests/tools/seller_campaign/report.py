@@ -3,12 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.tools.campaign_report import CampaignReport, counts_text
+
 
 @dataclass
-class Report:
+class Report(CampaignReport):
     """The counts of one campaign, and every problem that was met or that its audit has shown."""
 
-    seed: int
     orders: int = 0
     transfers: int = 0
     kills: Counter[str] = field(default_factory=Counter)
@@ -18,21 +19,10 @@ class Report:
     """To orders with a payment: their status, or that none came."""
     files: int = 0
     """That were fetched, and are what their job wrote."""
-    seconds: float = 0
-    problems: list[str] = field(default_factory=list)
-
-    def check(self, holds: bool, problem: str) -> None:
-        """Record the problem unless the condition holds."""
-        if not holds:
-            self.problems.append(problem)
 
     def __str__(self) -> str:
         counters = {"kills": self.kills, "jobs": self.jobs, "answers to payments": self.answers}
-        counts = "; ".join(
-            f"{sum(counter.values())} {name} ({', '.join(f'{key} {count}' for key, count in sorted(counter.items()))})"
-            for name, counter in counters.items()
-        )
         return (
             f"seed {self.seed}: {self.orders} orders, {self.transfers} transfers, {self.files} files, "
-            f"{self.seconds:.0f} s; {counts}" + "".join(f"\nPROBLEM {problem}" for problem in self.problems)
+            f"{self.seconds:.0f} s; {counts_text(counters)}" + self.problem_lines
         )
