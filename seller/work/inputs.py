@@ -13,12 +13,15 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from io import FileIO
+from math import inf
 from pathlib import Path
 
 from seller.locks import Lock, Numbers, ThreadLock
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 FILE_MAX, TOTAL_MAX, FILES_MAX, KEEP_S = 2 * 10**9, 8 * 10**9, 10_000, 3600.0
+SWEEP_S = 10.0
+"""Between two looks at all files: an order has hundreds of inputs, and each look costs what all orders have sent."""
 BYTES, FILES = 0, 1
 """The places of the totals."""
 
@@ -74,7 +77,7 @@ class InputStore:
     ) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._bounds, self._needed, self._now = folder, bounds or Bounds(), needed, now
-        self._lock = lock or ThreadLock(2)
+        self._lock, self._swept_at = lock or ThreadLock(2), -inf
         with self._lock.hold() as totals:
             self._count(totals)
 
@@ -125,7 +128,7 @@ class InputStore:
             raise WrongStart(f"{received} bytes of it are here, and this piece begins at {start}", received)
         if received + len(piece) > size:
             raise TooLarge(f"it was to have {size} bytes, and more have come", received)
-        if not received:
+        if not received and abs(self._now() - self._swept_at) >= SWEEP_S:
             self._sweep(totals)
         known = (self._folder / _part(name)).exists()
         if totals[BYTES] + len(piece) > self._bounds.total or (not known and totals[FILES] >= self._bounds.files):
@@ -167,6 +170,7 @@ class InputStore:
             if path.name not in needed and path.stat().st_mtime + self._bounds.keep_s <= self._now():
                 path.unlink()
         self._count(totals)
+        self._swept_at = self._now()
 
     def _count(self, totals: Numbers) -> None:
         """Counts anew: a kill, or a write that failed, leaves the totals wrong until then."""

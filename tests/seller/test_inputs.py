@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from seller.work.inputs import (
+    SWEEP_S,
     Bounds,
     InputRefused,
     InputStore,
@@ -96,6 +97,24 @@ def test_inputs_are_bounded_in_bytes_and_number(tmp_path: Path) -> None:
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) == 25
 
 
+def test_the_inputs_of_an_order_are_not_weighed_against_all_others_one_by_one(tmp_path: Path) -> None:
+    """Hundreds of inputs beside thousands: a look at all of them for each would outlast the buyer's patience."""
+    looks, now = list[float](), [1_000_000.0]
+
+    def needed() -> Collection[tuple[str, str]]:
+        looks.append(now[0])
+        return ()
+
+    store = InputStore(tmp_path, None, needed, lambda: now[0])
+    contents = [bytes([number]) for number in range(50)]
+    for content in contents:
+        store.put(KEY, hashlib.sha256(content).hexdigest(), 1, 0, content)
+    assert len(looks) == 1
+    now[0] -= 86_400  # a clock that is set back holds no look up
+    store.put(OTHER_KEY, EMPTY, 0, 0, b"")
+    assert len(looks) == 2
+
+
 def test_an_hour_unpaid_and_as_long_as_it_is_needed(tmp_path: Path) -> None:
     hour = Hour()
     store = hour.store(tmp_path)
@@ -105,7 +124,7 @@ def test_an_hour_unpaid_and_as_long_as_it_is_needed(tmp_path: Path) -> None:
     store.sweep()
     assert store.received(KEY, NAME) == (10, True)
     hour.needed = {(KEY, NAME)}
-    hour.now += 2
+    hour.now += SWEEP_S
     store.put(KEY, EMPTY, 0, 0, b"")  # a new input makes room
     assert (store.received(KEY, NAME), store.received(KEY, "a" * 64)) == ((10, True), (0, False))
     hour.needed = ()
