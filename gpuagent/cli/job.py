@@ -38,7 +38,7 @@ def job_check(
         if as_json:
             print_json({"workload": workload.model_dump(mode="json", exclude_none=True), "sha256": workload.sha256})
             return
-        typer.echo(f"{file} is sound: {workload.name}, {workload.hours} GPU hours on {workload.resources.gpu}")
+        typer.echo(f"{file} is sound: {workload.name}, {workload.hours} h of {workload.resources.gpu}")
         typer.echo(f"sends {counted(len(files), 'file')} and buys the workload {workload.sha256}")
 
 

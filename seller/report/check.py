@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -72,11 +73,16 @@ def _gas(config: Config, environment: Mapping[str, str]) -> str:
     if balance is None:
         return "paid by the facilitator"
     if balance < GAS_WEI:
-        raise BadSetting(f"the key has {balance} wei for gas: send it at least {GAS_WEI}, or nothing can be settled")
+        wants = f"send it at least {_ether(GAS_WEI)}, or nothing can be settled"
+        raise BadSetting(f"the key has {_ether(balance)} for gas: {wants}")
     with closing(Till(market)) as till:
         if problem := till.gas_problem():
             raise BadSetting(problem)
-    return f"{balance} wei"
+    return _ether(balance)
+
+
+def _ether(wei: int) -> str:
+    return f"{Decimal(wei) / 10**18:,.6f} ETH"
 
 
 def _folder(path: Path) -> str:

@@ -12,13 +12,17 @@ from seller.report.sales import Sale
 GIGABYTE = 10**9
 
 
+def _payments(count: int) -> str:
+    return f"{count} payment{'' if count == 1 else 's'}"
+
+
 def overview_table(name: str, overview: Overview, *, draining: bool) -> str:
     table = Table(title=f"{name}{' (draining)' if draining else ''}", show_header=False, title_justify="left")
     table.add_row("jobs", ", ".join(f"{count} {state}" for state, count in overview.jobs.items()))
     for gpu in overview.gpus:
         table.add_row(gpu.gpu, f"{gpu.running} of {gpu.count} busy, {gpu.queued} queued, {gpu.price_per_hour} USD/h")
-    table.add_row("sold", f"{overview.sold_usd:.6f} USD in {overview.sales} payments")
-    table.add_row("settling", f"{overview.settling} payments that may or may not be on chain")
+    table.add_row("sold", f"{overview.sold_usd:.6f} USD in {_payments(overview.sales)}")
+    table.add_row("settling", f"{_payments(overview.settling)} that may or may not be on chain")
     used, free = overview.folder_bytes / GIGABYTE, overview.disk_free_bytes / GIGABYTE
     table.add_row("disk", f"{used:.2f} GB used, {free:.1f} GB free")
     return _text(table)

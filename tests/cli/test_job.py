@@ -27,7 +27,7 @@ def job(tmp_path: Path) -> str:
 def test_a_sound_job_file_is_said_to_be_sound(job: str) -> None:
     plain, document = invoke("check", job), json.loads(invoke("check", job, "-e", "EPOCHS=3", "--json").stdout)
     assert plain.exit_code == 0
-    assert "is sound: tiny, 1 GPU hours on A100" in plain.stdout
+    assert "is sound: tiny, 1 h of A100" in plain.stdout
     assert document["workload"]["env"] == {"EPOCHS": "3"}
     assert document["sha256"] not in plain.stdout, "another variable is another workload"
 

@@ -43,7 +43,7 @@ def test_each_finding_of_the_check_is_a_sentence(tmp_path: Path, practice: Pract
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         found = findings(config.model_copy(update={"listen": place}), POOR)
     assert {name for name, (passed, _) in found.items() if passed} == {"key", "market", "folder", "runner"}
-    assert "has 0 wei for gas: send it at least" in found["gas"][1]
+    assert "has 0.000000 ETH for gas: send it at least 0.000100 ETH" in found["gas"][1]
     assert "set SELLER_BEARER" in found["bearer"][1]
     assert "cannot listen there" in found["listen"][1]
     assert practice.payees[0] in found["market"][1]
