@@ -102,7 +102,7 @@ class _BoundedStream(httpx.SyncByteStream):
 
 def _bound(response: httpx.Response) -> None:
     """Bounds the body before any of it is read. Raises httpx.DecodingError for one that is compressed."""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+    if response.headers.get("Content-Encoding", "").lower() not in ("", "identity"):
         raise httpx.DecodingError("its answer is compressed, though it was asked not to be", request=response.request)
     assert isinstance(response.stream, httpx.SyncByteStream)
     response.stream = _BoundedStream(response.stream)
