@@ -29,6 +29,7 @@ from tests.support.llm_server import LlmServer, ScriptedReply, running
 from tests.support.market import Market
 from tests.support.scenarios import PUBLIC
 from tests.support.scripted_server import ScriptedServer
+from tests.support.seller_jobs import kill_jobs
 from tests.support.stack import STACK_SETTINGS, database_name, shared_stack
 from tests.support.world import World, build_world
 
@@ -56,6 +57,13 @@ def unhurried_lists() -> Iterator[None]:
         patch.setattr(run_list, "DEADLINE_S", 15.0)
         patch.setattr(run_list, "COUNT_S", 15.0)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_job_outlives_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A seller's jobs go on without it."""
+    yield
+    kill_jobs(tmp_path_factory.getbasetemp())
 
 
 @pytest.hookimpl(wrapper=True)

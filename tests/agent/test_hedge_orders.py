@@ -43,5 +43,5 @@ def test_a_delay_that_cannot_be_is_refused(order: dict[str, Any], why: str) -> N
 
 def test_an_order_that_differs_from_the_job_file_is_refused() -> None:
     workload = Workload.model_validate({"name": "x", "command": "true", "jobs": {"count": 2, "hedge_after": 60}})
-    with pytest.raises(BadInput, match="hedged after 60 s"):
+    with pytest.raises(BadInput, match=r"hedged after 1m \(jobs.hedge_after\), and the order after 1m30s"):
         prepare(orders(workload=workload, hedge_after=90), Workshop(a=Seller(works)).ports)

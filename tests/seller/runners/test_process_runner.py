@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from seller.runners import Checkpoint, FileEntry, JobOrder, JobState, RunnerError
@@ -18,6 +17,7 @@ from seller.runners.process import ProcessRunner
 from seller.runners.sandbox import sandboxed, sealed
 from tests.support.eventually import eventually
 from tests.support.job_sleeps import processes, sleeping
+from tests.support.seller_jobs import supervisors
 
 DEADLINE_S = 90.0
 SLEEP = sleeping(61)
@@ -52,15 +52,6 @@ def runner(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProcessRu
 @pytest.fixture
 def sandbox(tmp_path: Path) -> ProcessRunner:
     return ProcessRunner(tmp_path / "jobs")
-
-
-def supervisors(tmp_path: Path) -> list[psutil.Process]:
-    processes = []
-    for process in psutil.process_iter(["cmdline", "status"]):
-        line = process.info["cmdline"] or []
-        if "seller.runners.supervise" in line and str(tmp_path) in line[-1] and process.info["status"] != "zombie":
-            processes.append(process)
-    return processes
 
 
 def order(command: str | list[str], **options: object) -> JobOrder:
