@@ -29,8 +29,10 @@ from tests.support.work_orders import look, run_job, workload
 @contextmanager
 def buying(ready: dict[str, Any], vendor_id: str = "gpu_vendor_1") -> Iterator[Buyer]:
     buyer = Buyer(ready, vendor_id)
-    yield buyer
-    buyer.close()
+    try:
+        yield buyer
+    finally:
+        buyer.close()
 
 
 def children_of(pid: int) -> list[int]:
@@ -58,7 +60,7 @@ def test_the_ready_line_is_all_there_is_on_stdout_and_sigterm_ends_cleanly(tmp_p
         with buying(ready) as buyer:
             assert buyer.balance() == 1_000_000_000
             job_ids = [run_job(buyer, workload(sleeping(611))) for _ in range(2)]
-            eventually(lambda: len(processes(sleeping(611))) == len(job_ids))
+            eventually(lambda: processes(sleeping(611)).count(sleeping(611)) == len(job_ids))
         child.send_signal(signal.SIGTERM)
         rest, _ = child.communicate(timeout=60)
     assert (child.returncode, rest) == (0, "")
