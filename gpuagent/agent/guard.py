@@ -188,11 +188,8 @@ def is_expired(authorization: Authorization, ports: Ports) -> bool:
 
 
 def waited_from(ports: Ports) -> float:
-    """The time from which on a vendor that was paid is waited for: the later of this machine's and the database's.
-
-    A clock that was behind when a wait began would have it lapse by hours, once it is right and all agree.
-    """
-    return max(ports.clock.now(), ports.store.now())
+    """The time from which on a vendor that was paid is waited for, by no clock that is behind."""
+    return clocks.waited_from(ports.clock.now(), ports.store.now())
 
 
 def lapsed(verdict: Callable[[float], Verdict], ports: Ports) -> Verdict:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from gpuagent.books.come_back import ComeBack
 from gpuagent.books.findings import Finding, Kind
 from gpuagent.books.incoming import is_on_chain
-from gpuagent.core.clocks import is_expired
+from gpuagent.core.clocks import is_expired, waited_from
 from gpuagent.core.events import JobDropped, PaymentSettled, PaymentVoided
 from gpuagent.core.model import (
     Authorization,
@@ -127,7 +127,7 @@ def _event(run: Run, job_id: str, sources: Sources) -> Repair | None:
         case Authorized():
             match _outcome(job.authorization, chain):
                 case Settlement() as settlement:
-                    at = max(clock.now(), sources.store.now())
+                    at = waited_from(clock.now(), sources.store.now())
                     return PaymentSettled(job_id, settlement, at, job.vendor_job_id)
                 case Void(reason) if reason != EXPIRED or is_expired(job.authorization, clock.now(), sources.store.now):
                     return PaymentVoided(job_id, reason)

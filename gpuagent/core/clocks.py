@@ -43,6 +43,14 @@ def is_expired(authorization: Authorization, own: float, database: Callable[[], 
     return authorization.network == LOCAL.caip2 or own >= expiry or database() >= expiry
 
 
+def waited_from(own: float, database: float) -> float:
+    """The time from which on a vendor that was paid is waited for: the later of this machine's and the database's.
+
+    A clock that was behind when a wait began would have it lapse by hours, once it is right and all agree.
+    """
+    return max(own, database)
+
+
 def _advice(clocks: dict[str, float]) -> str:
     """What to do about the one clock that two others contradict; about all of them where none stands alone."""
     for name in clocks:

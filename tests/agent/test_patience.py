@@ -36,15 +36,24 @@ def is_away(_: SoldJob) -> JobReport:
     raise VendorError("it does not answer")
 
 
-@pytest.mark.parametrize(
+each_wait = pytest.mark.parametrize(
     ("seller", "work"),
     [(Seller(hangs), Underway), (Seller(is_away), Underway), (Seller(works, drips=True), Collecting), (None, Owed)],
     ids=["overdue", "silent", "not delivered", "no job named"],
 )
-def test_no_vendor_is_given_up_by_a_clock_that_others_contradict(seller: Seller | None, work: type) -> None:
+
+
+def of_one(seller: Seller | None) -> Workshop:
+    """A market of one seller; None: one that names no job."""
     world = Workshop(a=seller or Seller())
     if not seller:
         world.ports = replace(world.ports, vendor_api=Nameless(world))
+    return world
+
+
+@each_wait
+def test_no_vendor_is_given_up_by_a_clock_that_others_contradict(seller: Seller | None, work: type) -> None:
+    world = of_one(seller)
     world.ticks(6)
     for _ in range(3):
         with pytest.raises(ClocksDiffer):
@@ -60,16 +69,10 @@ def test_no_vendor_is_given_up_by_a_clock_that_others_contradict(seller: Seller 
     assert isinstance(job.work, Failed)
 
 
-@pytest.mark.parametrize(
-    ("seller", "work"),
-    [(Seller(hangs), Underway), (Seller(is_away), Underway), (Seller(works, drips=True), Collecting), (None, Owed)],
-    ids=["overdue", "silent", "not delivered", "no job named"],
-)
+@each_wait
 def test_no_vendor_is_given_up_for_a_clock_that_was_behind_as_its_wait_began(seller: Seller | None, work: type) -> None:
     """Once it is right all clocks agree, and by what it wrote down the wait has lasted for a day."""
-    world = Workshop(a=seller or Seller())
-    if not seller:
-        world.ports = replace(world.ports, vendor_api=Nameless(world))
+    world = of_one(seller)
     while not (world.run.jobs and isinstance(world.run.jobs[0], Authorized)):
         step(world.run.run_id, world.ports)
     for _ in range(5):

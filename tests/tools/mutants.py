@@ -3430,9 +3430,9 @@ MUTANTS = (
     ),
     Mutant(
         "a wait for a vendor begins by a clock that is behind",
-        "gpuagent/agent/guard.py",
-        "    return max(ports.clock.now(), ports.store.now())",
-        "    return ports.clock.now()",
+        "gpuagent/core/clocks.py",
+        "    return max(own, database)",
+        "    return own",
         "tests/agent/test_patience.py -k its_wait_began",
     ),
     Mutant(
